@@ -1,0 +1,45 @@
+"""poolflow: pool-based deep active learning on images, from the data to the learning curves."""
+
+from snakemake.utils import min_version
+
+min_version("9.14")
+
+# A study given with --configfile stands alone; it does not inherit from the default one.
+if not workflow.overwrite_configfiles:
+
+    configfile: "config.yaml"
+
+
+include: "workflow/rules/common.smk"
+include: "workflow/rules/data.smk"
+include: "workflow/rules/initial_pool.smk"
+include: "workflow/rules/cycle.smk"
+include: "workflow/rules/analysis.smk"
+
+
+rule all:
+    """The whole study: its tables and its figures."""
+    default_target: True
+    input:
+        rules.curves.output,
+        expand(
+            "<results>/figures/{dataset}/{learner}/{view}.png",
+            dataset=STUDY["datasets"],
+            learner=STUDY["learners"],
+            view=["by_strategy", "by_pool"],
+        ),
+
+
+rule data:
+    """The study's data sets and pools only."""
+    input:
+        expand("<results>/{dataset}/dataset.h5", dataset=STUDY["datasets"]),
+        expand(
+            "<results>/{dataset}/pool/seed{seed}.h5", dataset=STUDY["datasets"], seed=STUDY["seeds"]
+        ),
+
+
+rule tables:
+    """The study's curves.csv and summary.csv, without the figures."""
+    input:
+        rules.curves.output,

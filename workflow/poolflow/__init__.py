@@ -1,0 +1,1 @@
+"""poolflow: the stages, plugins and kernels of a pool-based deep active-learning workflow."""

@@ -1,0 +1,33 @@
+"""Stage: let the query strategy choose what the oracle labels next."""
+
+import os
+from importlib import import_module
+
+import numpy as np
+
+from poolflow.selection import Pool, read_labeled, select, write_labeled
+from poolflow.stage import run
+
+
+def main(job, dataset, pool, labeled, out):
+    """Write this cycle's `labeled.h5`: the last cycle's, and `budget` more rows.
+
+    Beside the last cycle's `labeled` lies a file `<need>.h5` for each output of the network that the strategy needs.
+    """
+    plugin = import_module(f"poolflow.strategies.{job.config['strategy']}")
+    rows, scores, cycles = read_labeled(labeled)
+    files = {need: f"{os.path.dirname(labeled)}/{need}.h5" for need in plugin.NEEDS}
+    view = Pool(plugin, pool, rows, files, dataset)
+    new, new_scores = select(plugin, view, job.config["budget"], job.rng("acquire"), job.config["parameters"])
+    cycle = cycles[-1] + 1
+    write_labeled(
+        out,
+        job,
+        np.concatenate([rows, new]),
+        np.concatenate([scores, new_scores]),
+        np.concatenate([cycles, np.full(len(new), cycle)]),
+    )
+
+
+if __name__ == "__main__":
+    run(main)

@@ -1,0 +1,60 @@
+"""Stage: draw the learning curves of one data set and learner."""
+
+import matplotlib
+import pandas as pd
+import seaborn as sns
+
+from poolflow.stage import run
+from poolflow.store import replacing
+
+matplotlib.use("Agg")
+NAMES = {"accuracy": "accuracy (%)", "loss": "cross-entropy (nats)"}
+COLUMNS = 3
+
+
+def main(job, curves, by_strategy, by_pool):
+    """Write two PNG files of mean (line) and standard deviation (band) over seeds against the number of labels.
+
+    `by_strategy` has a panel for each query strategy and a line for each initial pool, `by_pool` the reverse.
+    """
+    config = job.config
+    table = pd.read_csv(curves)
+    table = table[(table.dataset == config["dataset"]) & (table.learner == config["learner"])]
+    title = config["title"] or f"{config['dataset']}, {config['learner']}"
+    for path, panel, line in ((by_strategy, "strategy", "initial_pool"), (by_pool, "initial_pool", "strategy")):
+        figure = draw(table, panel, line, config["metric"], title)
+        with replacing(path) as temporary:
+            figure.savefig(temporary, format="png", dpi=config["dpi"], bbox_inches="tight")
+
+
+def draw(table, panel, line, metric, title):
+    """Return the figure of `metric` over the number labelled, a panel for each `panel` and a line for each `line`."""
+    part, kind = metric.split("_")
+    table = table.assign(value=table[metric] * (100 if kind == "accuracy" else 1))
+    sns.set_theme(style="whitegrid", context="paper")
+    grid = sns.relplot(
+        data=table,
+        x="labeled",
+        y="value",
+        hue=line,
+        style=line,
+        markers=True,
+        dashes=False,
+        col=panel,
+        col_wrap=min(COLUMNS, table[panel].nunique()),
+        kind="line",
+        errorbar="sd",
+        palette=sns.color_palette("colorblind", table[line].nunique()),
+        height=2.6,
+        aspect=1.25,
+    )
+    grid.set_axis_labels("labelled images", f"{part} {NAMES[kind]}")
+    grid.set_titles(panel.replace("_", " ") + ": {col_name}")
+    grid.legend.set_title(line.replace("_", " "))
+    seeds = table.seed.nunique()
+    grid.figure.suptitle(f"{title}: mean ± std over {seeds} seed{'s'[: seeds > 1]}", y=1.02)
+    return grid.figure
+
+
+if __name__ == "__main__":
+    run(main)

@@ -1,0 +1,20 @@
+"""Stage: choose the first images to label, before any label is known."""
+
+from importlib import import_module
+
+import numpy as np
+
+from poolflow.selection import Pool, select, write_labeled
+from poolflow.stage import run
+
+
+def main(job, dataset, pool, out):
+    """Write cycle 0's `labeled.h5`: pool rows in the order chosen."""
+    plugin = import_module(f"poolflow.initial_pools.{job.config['initial_pool']}")
+    view = Pool(plugin, pool, dataset=dataset)
+    rows, scores = select(plugin, view, job.config["size"], job.rng("initial pool"), job.config["parameters"])
+    write_labeled(out, job, rows, scores, np.zeros(len(rows), np.int64))
+
+
+if __name__ == "__main__":
+    run(main)

@@ -1,0 +1,95 @@
+"""What a selection sees and what it must return: shared by the initial pools and the query strategies."""
+
+import numpy as np
+
+from poolflow import store
+from poolflow.stage import StageError
+
+
+class Pool:
+    """The pool as a plugin sees it. Nothing here tells the label of an image.
+
+    Attributes
+    ----------
+    size : int
+        Number of pool rows, N.
+    classes : int
+    labeled : (L,) int64
+        Pool rows labelled so far, in the order acquired; empty for an initial pool.
+    unlabeled : (N - L,) int64
+        The other rows, ascending.
+    images : (N, height, width, channels) uint8
+    probs : (N, classes) float32
+        Softmax outputs of the last cycle's network.
+    features : (N, D) float32
+        Its penultimate layer.
+
+    An array is read when it is first used, and only if the plugin names it in NEEDS.
+    """
+
+    def __init__(self, plugin, pool, labeled=(), needs=None, dataset=None):
+        self._plugin, self._needs, self._dataset = plugin, needs or {}, dataset
+        with store.read(pool) as file:
+            self._rows = file["indices"][:]
+            self.classes = int(file.attrs["classes"])
+        self.size = len(self._rows)
+        self.labeled = np.asarray(labeled, dtype=np.int64)
+        self.unlabeled = np.setdiff1d(np.arange(self.size), self.labeled)
+
+    def __getattr__(self, need):
+        if need.startswith("_"):
+            raise AttributeError(need)
+        if need not in self._plugin.NEEDS:
+            raise StageError(
+                f"{self._plugin.__name__} uses pool.{need}, which is not in its NEEDS {self._plugin.NEEDS}"
+            )
+        if need == "images":
+            with store.read(self._dataset) as file:
+                value = store.take(file["train/images"], self._rows)
+        else:
+            with store.read(self._needs[need]) as file:
+                value = file[need][:]
+            if len(value) != self.size:
+                raise StageError(f"{self._needs[need]}: {len(value)} rows for a pool of {self.size}")
+        setattr(self, need, value)
+        return value
+
+
+def select(plugin, pool, count, rng, parameters):
+    """Return the plugin's `count` rows and scores after checking them.
+
+    Raises
+    ------
+    StageError
+        When the pool has fewer than `count` unlabelled rows, or the plugin returns anything but `count`
+        different unlabelled rows with a finite score each.
+    """
+    if count > len(pool.unlabeled):
+        raise StageError(f"asked for {count} images, but only {len(pool.unlabeled)} of {pool.size} are unlabelled")
+    rows, scores = plugin.select(pool, count, rng, **parameters)
+    rows, scores = np.asarray(rows), np.asarray(scores, dtype=np.float64)
+    if rows.shape != (count,) or scores.shape != (count,) or not np.issubdtype(rows.dtype, np.integer):
+        raise StageError(
+            f"{plugin.__name__} returned rows {rows.dtype} {rows.shape} and scores {scores.shape}, "
+            f"expected integers ({count},) and scores ({count},)"
+        )
+    if len(np.unique(rows)) < count or not np.isin(rows, pool.unlabeled).all():
+        raise StageError(f"{plugin.__name__} returned rows that are repeated, labelled or outside the pool")
+    if not np.isfinite(scores).all():
+        bad = rows[~np.isfinite(scores)][0]
+        raise StageError(f"{plugin.__name__} returned a score that is not finite, for row {bad}")
+    return rows.astype(np.int64), scores
+
+
+def write_labeled(path, job, rows, scores, cycles):
+    """Write `labeled.h5`: pool rows in the order acquired, with the cycle and the score of each."""
+    with store.create(path, job) as file:
+        file["indices"] = rows
+        file["cycle"] = cycles
+        file["score"] = scores
+
+
+def read_labeled(path):
+    """Return (indices int64, scores float64, cycles int64) of a `labeled.h5`."""
+    with store.read(path) as file:
+        return tuple(file[name][:] for name in ("indices", "score", "cycle"))

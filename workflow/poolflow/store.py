@@ -1,0 +1,85 @@
+"""HDF5 and JSON files that are either complete or absent, and say how they were made."""
+
+import json
+import os
+from contextlib import contextmanager
+
+import h5py
+import numpy as np
+
+from poolflow.stage import StageError
+
+BLOCK = 4096  # rows read or written at a time
+
+
+@contextmanager
+def replacing(path):
+    """Yield a temporary path; rename it to `path` when the block succeeds, remove it when it fails."""
+    os.makedirs(os.path.dirname(path) or ".", exist_ok=True)
+    temporary = f"{path}.part"
+    try:
+        yield temporary
+        os.replace(temporary, path)
+    except OSError as error:
+        raise StageError(f"cannot write {path}: {error}") from error
+    finally:
+        if os.path.exists(temporary):
+            os.remove(temporary)
+
+
+@contextmanager
+def create(path, job):
+    """Yield a new HDF5 file that appears at `path`, with the provenance of `job`, when the block succeeds."""
+    with replacing(path) as temporary, h5py.File(temporary, "w") as file:
+        yield file
+        file.attrs.update(job.provenance())
+
+
+@contextmanager
+def read(path):
+    """Yield the HDF5 file at `path`, open for reading.
+
+    Raises
+    ------
+    StageError
+        When the file is missing, truncated or not HDF5, or lacks a data set that the block asks for.
+    """
+    try:
+        file = h5py.File(path, "r")
+    except FileNotFoundError as error:
+        raise StageError(f"{path} is missing; run snakemake again to make it") from error
+    except OSError as error:
+        raise StageError(f"{path} is not a complete HDF5 file ({error}); delete it and run again") from error
+    with file:
+        try:
+            yield file
+        except KeyError as error:
+            raise StageError(f"{path} lacks what is asked of it ({error}); delete it and run again") from error
+
+
+def take(dataset, rows):
+    """Return the given rows of an HDF5 data set, in the given order, reading it in contiguous blocks.
+
+    Parameters
+    ----------
+    dataset : h5py.Dataset, shape (N, ...)
+    rows : (n,) int64, in any order, repeats allowed
+    """
+    rows = np.asarray(rows)
+    out = np.empty((len(rows), *dataset.shape[1:]), dataset.dtype)
+    order = np.argsort(rows, kind="stable")
+    ordered = rows[order]
+    start = 0
+    while start < len(ordered):
+        first = ordered[start]
+        stop = np.searchsorted(ordered, first + BLOCK)
+        block = dataset[first : ordered[stop - 1] + 1]
+        out[order[start:stop]] = block[ordered[start:stop] - first]
+        start = stop
+    return out
+
+
+def write_json(path, job, content):
+    """Write `content` and the job's provenance as JSON."""
+    with replacing(path) as temporary, open(temporary, "w") as file:
+        json.dump(content | {"provenance": job.provenance()}, file, indent=1)

@@ -1,0 +1,66 @@
+"""What people open: the tables and the learning curves."""
+
+
+rule curves:
+    """curves.csv, a row for each chain, seed and cycle, and summary.csv, mean and std over the seeds."""
+    input:
+        chains("<results>/{dataset}/{learner}/{initial_pool}/seed{seed}/cycle0/metrics.json"),
+        chains(
+            "<results>/{dataset}/{learner}/{initial_pool}/{strategy}/seed{seed}/cycle{cycle}/metrics.json",
+            strategy=STUDY["strategies"],
+            cycle=range(1, STUDY["cycles"] + 1),
+        ),
+    output:
+        curves="<results>/curves.csv",
+        summary="<results>/summary.csv",
+    params:
+        code=code("curves"),
+        cfg=block(
+            **{
+                key: list(STUDY[key])
+                for key in ("datasets", "learners", "initial_pools", "strategies", "seeds")
+            },
+            cycles=STUDY["cycles"],
+        ),
+    log:
+        "<logs>/curves.log",
+    benchmark:
+        "<benchmarks>/curves.tsv"
+    threads: 1
+    resources:
+        mem_mb=2000,
+        runtime=30,
+    conda:
+        "../../envs/analysis.yaml"
+    message:
+        "curves.csv and summary.csv"
+    shell:
+        "python -m poolflow.curves --name study --config {params.cfg:q} --code {params.code}"
+        " --results $(dirname {output.curves}) --curves {output.curves} --summary {output.summary} 2> {log}"
+
+
+rule figures:
+    """The learning curves of one data set and learner, mean and standard deviation over the seeds."""
+    input:
+        "<results>/curves.csv",
+    output:
+        by_strategy="<results>/figures/{dataset}/{learner}/by_strategy.png",
+        by_pool="<results>/figures/{dataset}/{learner}/by_pool.png",
+    params:
+        code=code("figures"),
+        cfg=lambda w: block(dataset=w.dataset, learner=w.learner, **STUDY["figures"]),
+    log:
+        "<logs>/figures/{dataset}/{learner}.log",
+    benchmark:
+        "<benchmarks>/figures/{dataset}/{learner}.tsv"
+    threads: 1
+    resources:
+        mem_mb=2000,
+        runtime=30,
+    conda:
+        "../../envs/analysis.yaml"
+    message:
+        "learning curves of {wildcards.dataset}, {wildcards.learner}"
+    shell:
+        "python -m poolflow.figures --name {wildcards.dataset}/{wildcards.learner} --config {params.cfg:q}"
+        " --code {params.code} --curves {input} --by-strategy {output.by_strategy} --by-pool {output.by_pool} 2> {log}"

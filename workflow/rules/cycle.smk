@@ -1,0 +1,94 @@
+"""The cycles: acquire, train, embed. Cycle 0 is trained and embedded once and shared by all strategies."""
+
+
+rule acquire:
+    """The labelled set of a cycle: the last one's and what the query strategy asks for."""
+    input:
+        dataset="<results>/{dataset}/dataset.h5",
+        pool="<results>/{dataset}/pool/seed{seed}.h5",
+        labeled=lambda w: f"{previous(w)}/labeled.h5",
+        needs=lambda w: [f"{previous(w)}/{need}.h5" for need in network_needs(w.strategy)],
+    output:
+        "<results>/{dataset}/{learner}/{initial_pool}/{strategy}/seed{seed}/cycle{cycle}/labeled.h5",
+    params:
+        code=lambda w: code("acquire", "strategies", STUDY["strategies"][w.strategy]),
+        cfg=lambda w: strategy_block(w.strategy),
+    log:
+        "<logs>/{dataset}/{learner}/{initial_pool}/{strategy}/seed{seed}/cycle{cycle}/acquire.log",
+    benchmark:
+        "<benchmarks>/{dataset}/{learner}/{initial_pool}/{strategy}/seed{seed}/cycle{cycle}/acquire.tsv"
+    threads: STUDY["threads"]
+    resources:
+        mem_mb=4000,
+        runtime=60,
+    conda:
+        "../../envs/analysis.yaml"
+    message:
+        "acquire: {wildcards.dataset}, {wildcards.initial_pool}, {wildcards.strategy}, seed {wildcards.seed}, cycle {wildcards.cycle}"
+    shell:
+        "python -m poolflow.acquire --config {params.cfg:q} --code {params.code} --name"
+        " {wildcards.dataset}/{wildcards.learner}/{wildcards.initial_pool}/{wildcards.strategy}/seed{wildcards.seed}/cycle{wildcards.cycle}"
+        " --dataset {input.dataset} --pool {input.pool} --labeled {input.labeled} --out {output} 2> {log}"
+
+
+rule train:
+    """A network trained on a cycle's labelled set, and its metrics. The last cycle's metrics.json asks for its whole chain."""
+    input:
+        dataset="<results>/{dataset}/dataset.h5",
+        pool="<results>/{dataset}/pool/seed{seed}.h5",
+        labeled="<results>/{dataset}/{learner}/{chain}/seed{seed}/cycle{cycle}/labeled.h5",
+    output:
+        model=large("<results>/{dataset}/{learner}/{chain}/seed{seed}/cycle{cycle}/model.pt"),
+        metrics="<results>/{dataset}/{learner}/{chain}/seed{seed}/cycle{cycle}/metrics.json",
+    params:
+        code=lambda w: code("train", "models", STUDY["learners"][w.learner]),
+        cfg=lambda w: training_block(w.learner),
+    log:
+        "<logs>/{dataset}/{learner}/{chain}/seed{seed}/cycle{cycle}/train.log",
+    benchmark:
+        "<benchmarks>/{dataset}/{learner}/{chain}/seed{seed}/cycle{cycle}/train.tsv"
+    threads: STUDY["threads"]
+    resources:
+        mem_mb=4000,
+        runtime=240,
+    conda:
+        "../../envs/training.yaml"
+    message:
+        "train: {wildcards.dataset}, {wildcards.learner}, {wildcards.chain}, seed {wildcards.seed}, cycle {wildcards.cycle}"
+    shell:
+        "python -m poolflow.train --config {params.cfg:q} --code {params.code} --name"
+        " {wildcards.dataset}/{wildcards.learner}/{wildcards.chain}/seed{wildcards.seed}/cycle{wildcards.cycle}"
+        " --dataset {input.dataset} --pool {input.pool} --labeled {input.labeled}"
+        " --model {output.model} --metrics {output.metrics} 2> {log}"
+
+
+rule embed:
+    """One output of a trained network for every image of the pool: class probabilities or penultimate features."""
+    input:
+        dataset="<results>/{dataset}/dataset.h5",
+        pool="<results>/{dataset}/pool/seed{seed}.h5",
+        model="<results>/{dataset}/{learner}/{chain}/seed{seed}/cycle{cycle}/model.pt",
+    output:
+        large("<results>/{dataset}/{learner}/{chain}/seed{seed}/cycle{cycle}/{need}.h5"),
+    wildcard_constraints:
+        need="probs|features",
+    params:
+        code=lambda w: code("embed", "models", STUDY["learners"][w.learner]),
+        cfg=lambda w: embedding_block(w.learner),
+    log:
+        "<logs>/{dataset}/{learner}/{chain}/seed{seed}/cycle{cycle}/{need}.log",
+    benchmark:
+        "<benchmarks>/{dataset}/{learner}/{chain}/seed{seed}/cycle{cycle}/{need}.tsv"
+    threads: STUDY["threads"]
+    resources:
+        mem_mb=4000,
+        runtime=60,
+    conda:
+        "../../envs/training.yaml"
+    message:
+        "embed {wildcards.need}: {wildcards.dataset}, {wildcards.learner}, {wildcards.chain}, seed {wildcards.seed}, cycle {wildcards.cycle}"
+    shell:
+        "python -m poolflow.embed --config {params.cfg:q} --code {params.code} --name"
+        " {wildcards.dataset}/{wildcards.learner}/{wildcards.chain}/seed{wildcards.seed}/cycle{wildcards.cycle}"
+        " --need {wildcards.need} --dataset {input.dataset} --pool {input.pool} --model {input.model}"
+        " --out {output} 2> {log}"

@@ -1,0 +1,30 @@
+"""The first images to label."""
+
+
+rule initial_pool:
+    """The labelled set of cycle 0, chosen without a label; the same for every learner."""
+    input:
+        dataset="<results>/{dataset}/dataset.h5",
+        pool="<results>/{dataset}/pool/seed{seed}.h5",
+    output:
+        "<results>/{dataset}/{learner}/{initial_pool}/seed{seed}/cycle0/labeled.h5",
+    params:
+        code=lambda w: code("initial_pool", "initial_pools", STUDY["initial_pools"][w.initial_pool]),
+        cfg=lambda w: initial_pool_block(w.initial_pool),
+    log:
+        "<logs>/{dataset}/{learner}/{initial_pool}/seed{seed}/cycle0/initial_pool.log",
+    benchmark:
+        "<benchmarks>/{dataset}/{learner}/{initial_pool}/seed{seed}/cycle0/initial_pool.tsv"
+    threads: STUDY["threads"]
+    resources:
+        mem_mb=4000,
+        runtime=60,
+    conda:
+        "../../envs/analysis.yaml"
+    message:
+        "initial pool {wildcards.initial_pool} of {wildcards.dataset}, seed {wildcards.seed}"
+    shell:
+        "python -m poolflow.initial_pool"
+        " --name {wildcards.dataset}/{wildcards.initial_pool}/seed{wildcards.seed}"
+        " --config {params.cfg:q} --code {params.code}"
+        " --dataset {input.dataset} --pool {input.pool} --out {output} 2> {log}"
