@@ -34,9 +34,7 @@ rule data:
     """The study's data sets and pools only."""
     input:
         expand("<results>/{dataset}/dataset.h5", dataset=STUDY["datasets"]),
-        expand(
-            "<results>/{dataset}/pool/seed{seed}.h5", dataset=STUDY["datasets"], seed=STUDY["seeds"]
-        ),
+        expand("<results>/{dataset}/pool/seed{seed}.h5", dataset=STUDY["datasets"], seed=STUDY["seeds"]),
 
 
 rule tables:

@@ -3,6 +3,7 @@
 Imported by the Snakefile, so it imports nothing heavy.
 """
 
+import re
 from difflib import get_close_matches
 from pathlib import Path
 
@@ -71,7 +72,7 @@ def schema_problems(config, schema, prefix=""):
                 problems.append(unknown(f"{key}.{name}" if key else str(name), "key", name, known))
         else:
             problems.append(f"{key or 'config'}: found {show(error.instance)}, expected {expectation(error)}")
-    return problems
+    return list(dict.fromkeys(problems))
 
 
 def expectation(error):
@@ -92,9 +93,8 @@ def expectation(error):
         "exclusiveMaximum": "less than {}",
     }
     words = [WORDS[rule["type"]], *(text.format(rule[bound]) for bound, text in bounds.items() if bound in rule)]
-    if rule["type"] == "number" and isinstance(error.instance, str):
-        words.append(f"(YAML reads {error.instance} as text; write 0.001 or 1.0e-3)")
-    return " ".join(words)
+    hint = " (YAML reads it as text; write 0.001 or 1.0e-3)" if re.fullmatch(r"\d+e-?\d+", str(error.instance)) else ""
+    return ", ".join(words) + hint
 
 
 def with_defaults(config, schema):
@@ -113,7 +113,7 @@ def with_defaults(config, schema):
 def resolve(key, kind, study, schema, problems):
     """Return {name: {plugin, parameters, ...}} for the entries of `study[key]`, adding to `problems`."""
     entries = study[key]
-    if isinstance(entries, list):
+    if isinstance(entries, list) and entries:
         if not all(isinstance(name, str) for name in entries) or len(set(entries)) < len(entries):
             problems.append(f"{key}: found {show(entries)}, expected each name once, or a mapping of names")
             return {}
@@ -139,18 +139,19 @@ def resolve(key, kind, study, schema, problems):
             continue
         entry = {"plugin": plugin}
         if kind == "models":
-            entry["training"] = study["training"] | overrides(where, settings.pop("training", {}), schema, problems)
+            entry["training"] = overridden(where, study["training"], settings.pop("training", {}), schema, problems)
         check_parameters(where, kind, plugin, word, settings, problems)
         plugins.literals(kind, plugin)
         resolved[name] = entry | {"parameters": settings}
     return resolved
 
 
-def overrides(where, training, schema, problems):
-    """Return a learner's own training settings, adding to `problems`."""
-    wrong = schema_problems(training, schema["properties"]["training"], prefix=f"{where}.training.")
+def overridden(where, training, own, schema, problems):
+    """Return the training settings of a learner that has `own` ones, adding to `problems`."""
+    rule = schema["properties"]["training"]
+    wrong = schema_problems(own, rule, prefix=f"{where}.training.")
     problems += wrong
-    return {} if wrong else training
+    return with_defaults(training if wrong else training | own, rule)
 
 
 def check_parameters(where, kind, plugin, word, settings, problems):

@@ -1,5 +1,6 @@
 """HDF5 and JSON files that are either complete or absent, and say how they were made."""
 
+import io
 import json
 import os
 from contextlib import contextmanager
@@ -27,12 +28,39 @@ def replacing(path):
             os.remove(temporary)
 
 
+class Deferred(io.FileIO):
+    """A file that keeps its first failed write in `error` and pretends success: on a full disk HDF5 would crash."""
+
+    error = None
+
+    def write(self, data):
+        data = memoryview(data).cast("B")
+        done = 0
+        try:
+            while done < len(data):
+                done += super().write(data[done:])
+        except OSError as error:
+            self.error = self.error or error
+            self.seek(len(data) - done, os.SEEK_CUR)
+        return len(data)
+
+    def truncate(self, size=None):
+        try:
+            return super().truncate(size)
+        except OSError as error:
+            self.error = self.error or error
+            return size
+
+
 @contextmanager
 def create(path, job):
     """Yield a new HDF5 file that appears at `path`, with the provenance of `job`, when the block succeeds."""
-    with replacing(path) as temporary, h5py.File(temporary, "w") as file:
-        yield file
-        file.attrs.update(job.provenance())
+    with replacing(path) as temporary, Deferred(temporary, "w+") as target:
+        with h5py.File(target, "w") as file:
+            yield file
+            file.attrs.update(job.provenance())
+        if target.error:
+            raise target.error
 
 
 @contextmanager

@@ -1,6 +1,7 @@
 """Stage: train the network on the labelled images and test it."""
 
 import inspect
+import io
 import math
 import time
 
@@ -46,9 +47,11 @@ def main(job, dataset, pool, labeled, model, metrics):
             result |= {f"{part}_{key}": value for key, value in evaluate(network, normalise, images, labels).items()}
     result["classes_labeled"] = torch.bincount(parts["train"][1], minlength=len(names)).tolist()
 
-    with store.replacing(model) as temporary:
-        state = {key: value.cpu() for key, value in network.state_dict().items()}
-        torch.save({"state": state, "provenance": job.provenance()}, temporary)
+    state = {key: value.cpu() for key, value in network.state_dict().items()}
+    weights = io.BytesIO()  # torch.save to a full disk does not say so
+    torch.save({"state": state, "provenance": job.provenance()}, weights)
+    with store.replacing(model) as temporary, open(temporary, "wb") as file:
+        file.write(weights.getbuffer())
     store.write_json(metrics, job, result)
 
 

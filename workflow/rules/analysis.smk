@@ -13,25 +13,22 @@ rule curves:
     output:
         curves="<results>/curves.csv",
         summary="<results>/summary.csv",
-    params:
-        code=code("curves"),
-        cfg=block(
-            **{
-                key: list(STUDY[key])
-                for key in ("datasets", "learners", "initial_pools", "strategies", "seeds")
-            },
-            cycles=STUDY["cycles"],
-        ),
     log:
         "<logs>/curves.log",
     benchmark:
         "<benchmarks>/curves.tsv"
+    conda:
+        "../../envs/analysis.yaml"
     threads: 1
     resources:
         mem_mb=2000,
         runtime=30,
-    conda:
-        "../../envs/analysis.yaml"
+    params:
+        code=code("curves"),
+        cfg=block(
+            **{key: list(STUDY[key]) for key in ("datasets", "learners", "initial_pools", "strategies", "seeds")},
+            cycles=STUDY["cycles"],
+        ),
     message:
         "curves.csv and summary.csv"
     shell:
@@ -46,19 +43,19 @@ rule figures:
     output:
         by_strategy="<results>/figures/{dataset}/{learner}/by_strategy.png",
         by_pool="<results>/figures/{dataset}/{learner}/by_pool.png",
-    params:
-        code=code("figures"),
-        cfg=lambda w: block(dataset=w.dataset, learner=w.learner, **STUDY["figures"]),
     log:
         "<logs>/figures/{dataset}/{learner}.log",
     benchmark:
         "<benchmarks>/figures/{dataset}/{learner}.tsv"
+    conda:
+        "../../envs/analysis.yaml"
     threads: 1
     resources:
         mem_mb=2000,
         runtime=30,
-    conda:
-        "../../envs/analysis.yaml"
+    params:
+        code=code("figures"),
+        cfg=lambda w: block(dataset=w.dataset, learner=w.learner, **STUDY["figures"]),
     message:
         "learning curves of {wildcards.dataset}, {wildcards.learner}"
     shell:

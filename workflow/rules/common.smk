@@ -3,6 +3,7 @@
 import json
 import sys
 from functools import lru_cache
+from shlex import quote
 
 sys.path.insert(0, f"{workflow.basedir}/workflow")
 
@@ -14,10 +15,14 @@ from snakemake.exceptions import WorkflowError
 try:
     STUDY = check(config)
 except ConfigError as error:
-    raise WorkflowError(f"The config ({', '.join(workflow.configfiles)}) has mistakes:", *str(error).split("\n"))
+    raise WorkflowError(f"The config ({', '.join(map(str, workflow.configfiles))}) cannot be run:\n{error}")
 
-# Stages are run as modules of the package beside this file, inside a conda environment or not.
-shell.prefix(f"set -euo pipefail; export PYTHONPATH='{workflow.basedir}/workflow'; ")
+# Stages are run as modules of the package beside this file, inside a conda environment or not. Where downloaded data
+# lie is no part of the study: as an environment variable it is no param, and moving the data reruns nothing.
+shell.prefix(
+    f"set -euo pipefail; export PYTHONPATH={quote(f'{workflow.basedir}/workflow')}"
+    f" POOLFLOW_DATA={quote(STUDY['data_root'])}; "
+)
 
 
 pathvars:

@@ -10,19 +10,19 @@ rule acquire:
         needs=lambda w: [f"{previous(w)}/{need}.h5" for need in network_needs(w.strategy)],
     output:
         "<results>/{dataset}/{learner}/{initial_pool}/{strategy}/seed{seed}/cycle{cycle}/labeled.h5",
-    params:
-        code=lambda w: code("acquire", "strategies", STUDY["strategies"][w.strategy]),
-        cfg=lambda w: strategy_block(w.strategy),
     log:
         "<logs>/{dataset}/{learner}/{initial_pool}/{strategy}/seed{seed}/cycle{cycle}/acquire.log",
     benchmark:
         "<benchmarks>/{dataset}/{learner}/{initial_pool}/{strategy}/seed{seed}/cycle{cycle}/acquire.tsv"
+    conda:
+        "../../envs/analysis.yaml"
     threads: STUDY["threads"]
     resources:
         mem_mb=4000,
         runtime=60,
-    conda:
-        "../../envs/analysis.yaml"
+    params:
+        code=lambda w: code("acquire", "strategies", STUDY["strategies"][w.strategy]),
+        cfg=lambda w: strategy_block(w.strategy),
     message:
         "acquire: {wildcards.dataset}, {wildcards.initial_pool}, {wildcards.strategy}, seed {wildcards.seed}, cycle {wildcards.cycle}"
     shell:
@@ -40,19 +40,19 @@ rule train:
     output:
         model=large("<results>/{dataset}/{learner}/{chain}/seed{seed}/cycle{cycle}/model.pt"),
         metrics="<results>/{dataset}/{learner}/{chain}/seed{seed}/cycle{cycle}/metrics.json",
-    params:
-        code=lambda w: code("train", "models", STUDY["learners"][w.learner]),
-        cfg=lambda w: training_block(w.learner),
     log:
         "<logs>/{dataset}/{learner}/{chain}/seed{seed}/cycle{cycle}/train.log",
     benchmark:
         "<benchmarks>/{dataset}/{learner}/{chain}/seed{seed}/cycle{cycle}/train.tsv"
+    conda:
+        "../../envs/training.yaml"
     threads: STUDY["threads"]
     resources:
         mem_mb=4000,
         runtime=240,
-    conda:
-        "../../envs/training.yaml"
+    params:
+        code=lambda w: code("train", "models", STUDY["learners"][w.learner]),
+        cfg=lambda w: training_block(w.learner),
     message:
         "train: {wildcards.dataset}, {wildcards.learner}, {wildcards.chain}, seed {wildcards.seed}, cycle {wildcards.cycle}"
     shell:
@@ -70,21 +70,21 @@ rule embed:
         model="<results>/{dataset}/{learner}/{chain}/seed{seed}/cycle{cycle}/model.pt",
     output:
         large("<results>/{dataset}/{learner}/{chain}/seed{seed}/cycle{cycle}/{need}.h5"),
-    wildcard_constraints:
-        need="probs|features",
-    params:
-        code=lambda w: code("embed", "models", STUDY["learners"][w.learner]),
-        cfg=lambda w: embedding_block(w.learner),
     log:
         "<logs>/{dataset}/{learner}/{chain}/seed{seed}/cycle{cycle}/{need}.log",
     benchmark:
         "<benchmarks>/{dataset}/{learner}/{chain}/seed{seed}/cycle{cycle}/{need}.tsv"
+    wildcard_constraints:
+        need="probs|features",
+    conda:
+        "../../envs/training.yaml"
     threads: STUDY["threads"]
     resources:
         mem_mb=4000,
         runtime=60,
-    conda:
-        "../../envs/training.yaml"
+    params:
+        code=lambda w: code("embed", "models", STUDY["learners"][w.learner]),
+        cfg=lambda w: embedding_block(w.learner),
     message:
         "embed {wildcards.need}: {wildcards.dataset}, {wildcards.learner}, {wildcards.chain}, seed {wildcards.seed}, cycle {wildcards.cycle}"
     shell:

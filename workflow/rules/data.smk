@@ -5,24 +5,24 @@ rule dataset:
     """One data set as uint8 images and labels in HDF5."""
     output:
         "<results>/{dataset}/dataset.h5",
-    params:
-        code=lambda w: code("dataset", "datasets", STUDY["datasets"][w.dataset]),
-        cfg=lambda w: dataset_block(w.dataset),
     log:
         "<logs>/{dataset}/dataset.log",
     benchmark:
         "<benchmarks>/{dataset}/dataset.tsv"
+    conda:
+        "../../envs/training.yaml"
     threads: 1
     resources:
         mem_mb=4000,
         runtime=60,
-    conda:
-        "../../envs/training.yaml"
+    params:
+        code=lambda w: code("dataset", "datasets", STUDY["datasets"][w.dataset]),
+        cfg=lambda w: dataset_block(w.dataset),
     message:
         "data set {wildcards.dataset}"
     shell:
         "python -m poolflow.dataset --name {wildcards.dataset} --config {params.cfg:q} --code {params.code}"
-        " --root {STUDY[data_root]:q} --out {output} 2> {log}"
+        ' --root "$POOLFLOW_DATA" --out {output} 2> {log}'
 
 
 rule pool:
@@ -31,19 +31,19 @@ rule pool:
         "<results>/{dataset}/dataset.h5",
     output:
         "<results>/{dataset}/pool/seed{seed}.h5",
-    params:
-        code=code("pool"),
-        cfg=block(seed=STUDY["seed"], validation=STUDY["validation"]),
     log:
         "<logs>/{dataset}/pool/seed{seed}.log",
     benchmark:
         "<benchmarks>/{dataset}/pool/seed{seed}.tsv"
+    conda:
+        "../../envs/analysis.yaml"
     threads: 1
     resources:
         mem_mb=1000,
         runtime=10,
-    conda:
-        "../../envs/analysis.yaml"
+    params:
+        code=code("pool"),
+        cfg=block(seed=STUDY["seed"], validation=STUDY["validation"]),
     message:
         "pool of {wildcards.dataset}, seed {wildcards.seed}"
     shell:

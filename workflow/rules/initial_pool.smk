@@ -8,19 +8,19 @@ rule initial_pool:
         pool="<results>/{dataset}/pool/seed{seed}.h5",
     output:
         "<results>/{dataset}/{learner}/{initial_pool}/seed{seed}/cycle0/labeled.h5",
-    params:
-        code=lambda w: code("initial_pool", "initial_pools", STUDY["initial_pools"][w.initial_pool]),
-        cfg=lambda w: initial_pool_block(w.initial_pool),
     log:
         "<logs>/{dataset}/{learner}/{initial_pool}/seed{seed}/cycle0/initial_pool.log",
     benchmark:
         "<benchmarks>/{dataset}/{learner}/{initial_pool}/seed{seed}/cycle0/initial_pool.tsv"
+    conda:
+        "../../envs/analysis.yaml"
     threads: STUDY["threads"]
     resources:
         mem_mb=4000,
         runtime=60,
-    conda:
-        "../../envs/analysis.yaml"
+    params:
+        code=lambda w: code("initial_pool", "initial_pools", STUDY["initial_pools"][w.initial_pool]),
+        cfg=lambda w: initial_pool_block(w.initial_pool),
     message:
         "initial pool {wildcards.initial_pool} of {wildcards.dataset}, seed {wildcards.seed}"
     shell:

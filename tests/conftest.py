@@ -1,0 +1,137 @@
+"""A tiny study, run once, that the tests of the workflow copy and edit."""
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import yaml
+
+ROOT = Path(__file__).parents[1]
+TINY = {
+    "study": "tiny",
+    "initial_pools": ["random", "kmeans"],
+    "strategies": {"random": None, "entropy": None, "coreset": None, "sharpened": {"power": 2.0}},
+    "seeds": [0],
+    "initial_size": 10,
+    "budget": 5,
+    "cycles": 2,
+    "validation": 0.1,
+    "training": {"epochs": 2},
+}
+# A strategy of the user's own, with a parameter and a helper that nothing else imports.
+SHARPENED = '''"""Entropy of sharpened probabilities."""
+
+from poolflow.kernels import entropy, top_k
+from poolflow.strategies._sharpen import sharpen
+
+NEEDS = ("probs",)
+
+
+def select(pool, budget, rng, power=1.0):
+    return top_k(entropy(sharpen(pool.probs, power)), budget, rows=pool.unlabeled)
+'''
+SHARPEN = '''"""A helper."""
+
+
+def sharpen(probs, power):
+    powers = probs**power
+    return powers / powers.sum(axis=1, keepdims=True)
+'''
+
+
+class Project:
+    """A copy of the workflow in a folder of its own, with a config and results of its own."""
+
+    def __init__(self, folder):
+        self.folder = Path(folder)
+
+    @classmethod
+    def new(cls, folder, config=None):
+        project = cls(folder)
+        ignore = shutil.ignore_patterns("__pycache__")
+        for part in ("workflow", "profiles", "envs"):
+            shutil.copytree(ROOT / part, project.folder / part, ignore=ignore)
+        shutil.copy(ROOT / "Snakefile", project.folder)
+        project.write("workflow/poolflow/strategies/sharpened.py", SHARPENED)
+        project.write("workflow/poolflow/strategies/_sharpen.py", SHARPEN)
+        project.configure(config or TINY)
+        return project
+
+    def copy(self, folder):
+        shutil.copytree(self.folder, folder, symlinks=True)
+        return Project(folder)
+
+    def configure(self, config=None, **changes):
+        self.write("config.yaml", yaml.safe_dump((config or TINY) | changes, sort_keys=False))
+
+    def write(self, path, text):
+        (self.folder / path).write_text(text)
+
+    def edit(self, path, old, new):
+        text = (self.folder / path).read_text()
+        assert old in text
+        self.write(path, text.replace(old, new))
+
+    def start(self, *args):
+        """Start snakemake in a process group of its own."""
+        return subprocess.Popen(
+            [sys.executable, "-m", "snakemake", *args],
+            cwd=self.folder,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            start_new_session=True,
+            env={key: value for key, value in os.environ.items() if key != "PYTHONPATH"},
+        )
+
+    def snakemake(self, *args, fails=False):
+        """Run snakemake, return what it prints; its exit status must be as expected."""
+        process = self.start(*args)
+        output, _ = process.communicate(timeout=900)
+        assert bool(process.returncode) == fails, output
+        return output
+
+    def planned(self):
+        """Return what a run would make: the set of output paths below results/<study>."""
+        rows = [line.split("\t") for line in self.snakemake("--summary").splitlines()]
+        header = next(row for row in rows if row[0] == "output_file")
+        rows = [dict(zip(header, row, strict=True)) for row in rows[rows.index(header) + 1 :]]
+        return {row["output_file"].split("/", 2)[2] for row in rows if row["plan"] != "no update"}
+
+    def files(self, pattern):
+        """Return {path below results/<study>: bytes}."""
+        results = next((self.folder / "results").iterdir())
+        return {str(path.relative_to(results)): path.read_bytes() for path in sorted(results.glob(pattern))}
+
+    def metrics(self):
+        """Return {path: metrics without the time they took}."""
+        found = {path: json.loads(content) for path, content in self.files("digits/**/metrics.json").items()}
+        return {path: {key: value for key, value in m.items() if key != "seconds"} for path, m in found.items()}
+
+
+@pytest.fixture(scope="session")
+def finished(tmp_path_factory):
+    """The tiny study, finished on one core. Copy it; do not change it."""
+    project = Project.new(tmp_path_factory.mktemp("finished") / "project")
+    project.snakemake("--cores", "1")
+    return project
+
+
+@pytest.fixture
+def stage(tmp_path):
+    """Return a function that runs a stage in a process of its own, as a rule does."""
+
+    def run(name, config, *args, job="digits/small_cnn/random/entropy/seed0/cycle1", python=(), **options):
+        command = [sys.executable, *python, "-m", f"poolflow.{name}", "--name", job, "--config", json.dumps(config)]
+        for option, value in options.items():
+            command += [f"--{option.replace('_', '-')}", str(value)]
+        environment = os.environ | {"PYTHONPATH": str(ROOT / "workflow")}
+        return subprocess.run(
+            [*args, *command], capture_output=True, text=True, cwd=tmp_path, env=environment, timeout=300, check=False
+        )
+
+    return run

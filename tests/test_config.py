@@ -1,0 +1,176 @@
+"""Mistakes in a config: one line each, with the key, what was found and what to write."""
+
+import pytest
+from conftest import Project
+
+from poolflow.config import ConfigError, check, load_schema
+
+MISTAKES = {
+    "unknown key": ({"strategys": ["random"]}, "strategys: found unknown key 'strategys'", "did you mean strategies?"),
+    "unknown strategy": ({"strategies": ["entrpy"]}, "strategies: found unknown strategy 'entrpy'", "mean entropy?"),
+    "unknown pool": ({"initial_pools": ["kmean"]}, "initial_pools: found unknown initial pool 'kmean'", "kmeans?"),
+    "unknown data set": ({"datasets": ["digit"]}, "datasets: found unknown dataset 'digit'", "mean digits?"),
+    "unknown network": (
+        {"learners": {"a": {"network": "lennet"}}},
+        "learners.a.network: found unknown network 'lennet'",
+        "did you mean lenet?",
+    ),
+    "unknown training key": ({"training": {"epoch": 3}}, "training.epoch: found unknown key 'epoch'", "mean epochs?"),
+    "unknown parameter": (
+        {"initial_pools": {"kmeans": {"cluster": 3}}},
+        "initial_pools.kmeans.cluster: found unknown parameter of kmeans 'cluster'",
+        "did you mean clusters?",
+    ),
+    "parameter of a strategy that has none": (
+        {"strategies": {"entropy": {"samples": 50}}},
+        "strategies.entropy.samples: found unknown parameter of entropy 'samples'",
+        "expected one of strategy",
+    ),
+    "type of a parameter": (
+        {"learners": {"small_cnn": {"width": "wide"}}},
+        "learners.small_cnn.width: found 'wide', expected int",
+        "",
+    ),
+    "true is no number": ({"learners": {"small_cnn": {"width": True}}}, "learners.small_cnn.width: found True", "int"),
+    "own training setting": (
+        {"learners": {"small_cnn": {"training": {"epochs": 0}}}},
+        "learners.small_cnn.training.epochs: found 0, expected a whole number, at least 1",
+        "",
+    ),
+    "budget larger than the pool": (
+        {"budget": 1000},
+        "budget: found initial_size 20 + budget 1000 x cycles 4 = 4020 labels",
+        "at most the 1437 images in the pool of digits",
+    ),
+    "pool without the validation": ({"budget": 300, "validation": 0.5}, "budget: found", "at most the 719 images"),
+    "initial pool too small": (
+        {"initial_pools": ["kmeans"], "initial_size": 9},
+        "initial_size: found 9, expected at least 10",
+        "kmeans",
+    ),
+    "images too small": ({"learners": ["lenet"]}, "learners.lenet: found images of 8 x 8", "at least 16 x 16"),
+    "zero cycles": ({"cycles": 0}, "cycles: found 0, expected a whole number, at least 1", ""),
+    "negative seed": ({"seeds": [0, -1]}, "seeds.1: found -1, expected a whole number, at least 0", ""),
+    "repeated seed": ({"seeds": [1, 1]}, "seeds: found [1, 1], expected each entry once", ""),
+    "no seeds": ({"seeds": []}, "seeds: found [], expected at least 1 entry", ""),
+    "repeated strategy": ({"strategies": ["random", "random"]}, "strategies: found", "each name once"),
+    "no strategies": ({"strategies": []}, "strategies: found []", "a list of names"),
+    "strategy as text": ({"strategies": "entropy"}, "strategies: found 'entropy'", "a list of names"),
+    "text for a number": ({"budget": "many"}, "budget: found 'many', expected a whole number, at least 1", ""),
+    "YAML's idea of 1e-3": (
+        {"training": {"learning_rate": "1e-3"}},
+        "training.learning_rate: found '1e-3', expected a number, more than 0",
+        "write 0.001 or 1.0e-3",
+    ),
+    "fraction for a count": ({"budget": 0.1}, "budget: found 0.1, expected a whole number, at least 1", ""),
+    "empty block": ({"training": None}, "training: found nothing, expected keys and values", ""),
+    "wrong choice": ({"device": "gpu"}, "device: found 'gpu', expected one of auto, cpu, cuda", ""),
+    "slash in the study": ({"study": "a/b"}, "study: found 'a/b', expected a name of letters", ""),
+    "slash in a name": ({"strategies": {"a/b": {"strategy": "random"}}}, "strategies.a/b: found 'a/b'", "a name of"),
+}
+
+
+@pytest.mark.parametrize("mistake", MISTAKES)
+def test_a_mistake_is_one_line(mistake):
+    config, start, part = MISTAKES[mistake]
+    with pytest.raises(ConfigError) as caught:
+        check(config)
+    (line,) = str(caught.value).split("\n")
+    assert line.startswith(start)
+    assert part in line
+
+
+def test_every_mistake_has_its_line():
+    with pytest.raises(ConfigError) as caught:
+        check({"cycles": 0, "seeds": [-1], "strategie": []})
+    assert [line.split(":")[0] for line in str(caught.value).split("\n")] == ["strategie", "cycles", "seeds.0"]
+
+
+def test_defaults_variants_and_overrides():
+    study = check(
+        {
+            "strategies": {"ask": {"strategy": "margin"}},
+            "learners": {"wide": {"network": "small_cnn", "width": 64, "training": {"epochs": 3.0}}},
+            "training": {"epochs": 7, "batch_size": 16},
+        }
+    )
+    assert study["strategies"] == {"ask": {"plugin": "margin", "parameters": {}}}
+    assert study["learners"]["wide"]["parameters"] == {"width": 64}
+    training = study["learners"]["wide"]["training"]
+    assert (training["epochs"], training["batch_size"], training["optimizer"]) == (3, 16, "adam")
+    assert isinstance(training["epochs"], int)
+    assert study["initial_pools"] == {"random": {"plugin": "random", "parameters": {}}}
+
+
+def keys(rules, prefix=""):
+    for name, rule in rules["properties"].items():
+        yield prefix + name, rule
+        if "properties" in rule:
+            yield from keys(rule, f"{prefix}{name}.")
+
+
+@pytest.mark.parametrize(("key", "rule"), list(keys(load_schema())))
+def test_every_key_has_a_description_and_a_default_that_is_valid(key, rule):
+    assert rule["description"].endswith(".")
+    assert "default" in rule
+    *parents, last = key.split(".")
+    config = {last: rule["default"]}
+    for parent in reversed(parents):
+        config = {parent: config}
+    check(config)
+
+
+def test_a_strategy_with_unknown_needs_is_named(tmp_path, monkeypatch):
+    from poolflow import plugins
+
+    (tmp_path / "strategies").mkdir()
+    (tmp_path / "strategies" / "mine.py").write_text('NEEDS = ("prob",)\ndef select(pool, budget, rng): ...\n')
+    monkeypatch.setattr(plugins, "PACKAGE", tmp_path)
+    with pytest.raises(plugins.PluginError, match=r"mine\.py: NEEDS .* found \('prob',\)"):
+        plugins.literals.__wrapped__("strategies", "mine")
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("cycles: 0\nstrategies: [entrpy]\n", "cycles: found 0, expected a whole number, at least 1"),
+        ("strategies: [entrpy]\nbudget: 5000\n", "did you mean entropy?"),
+        ("", "Config file must be given as JSON or YAML with keys at top level"),
+        ("- a\n", "Config file must be given as JSON or YAML with keys at top level"),
+        ("a: [\n", "Config file is not valid JSON or YAML"),
+        (None, "config.yaml but it is not present"),
+    ],
+)
+def test_snakemake_refuses_a_wrong_config_in_one_line(tmp_path, text, expected):
+    project = Project.new(tmp_path / "p")
+    if text is None:
+        (project.folder / "config.yaml").unlink()
+    else:
+        project.write("config.yaml", text)
+    output = project.snakemake("--cores", "1", fails=True)
+    assert expected in output
+    assert "Traceback" not in output
+    assert not (project.folder / "results").exists()
+
+
+def test_a_missing_configfile_is_named(tmp_path):
+    # Snakemake reads it before any of ours runs, and shows a traceback of its own.
+    output = Project.new(tmp_path / "p").snakemake("--cores", "1", "--configfile", "studies/none.yaml", fails=True)
+    assert "No such file or directory: 'studies/none.yaml'" in output.strip().splitlines()[-1]
+
+
+def test_a_study_file_does_not_inherit_from_the_default_config(tmp_path):
+    project = Project.new(tmp_path / "p")
+    project.write("other.yaml", "study: other\nseeds: [0]\ncycles: 1\nstrategies: [random]\n")
+    output = project.snakemake("--dry-run", "--configfile", "other.yaml")
+    assert "results/other/" in output
+    assert "kmeans" not in output
+
+
+def test_the_targets_are_listed_with_what_they_make(tmp_path):
+    output = Project.new(tmp_path / "p").snakemake("--list")
+    lines = dict(line.split(" (", 1) for line in output.splitlines() if line.endswith(")"))
+    assert set(lines) == {
+        *("all", "data", "tables"),
+        *("dataset", "pool", "initial_pool", "acquire", "train", "embed", "curves", "figures"),
+    }

@@ -1,0 +1,150 @@
+"""What an edit reruns: each edit on a copy of a finished study, against the dry run's list of outputs."""
+
+import os
+
+import pytest
+from conftest import TINY
+
+ANALYSIS = {
+    "curves.csv",
+    "summary.csv",
+    "figures/digits/small_cnn/by_strategy.png",
+    "figures/digits/small_cnn/by_pool.png",
+}
+FIGURES = {path for path in ANALYSIS if path.startswith("figures")}
+POOLS = ("random", "kmeans")
+NEEDS = {"random": [], "entropy": ["probs"], "coreset": ["features"], "sharpened": ["probs"], "margin": ["probs"]}
+
+
+def cycle0(pool, seed=0, needs=("probs", "features")):
+    folder = f"digits/small_cnn/{pool}/seed{seed}/cycle0"
+    return {f"{folder}/{name}" for name in ("model.pt", "metrics.json", *(f"{need}.h5" for need in needs))}
+
+
+def labeled0(pool, seed=0):
+    return {f"digits/small_cnn/{pool}/seed{seed}/cycle0/labeled.h5"}
+
+
+def chain(pool, strategy, seed=0, cycles=(1, 2), last=2, acquire=True):
+    """Return the outputs of a strategy's cycles."""
+    paths = set()
+    for cycle in cycles:
+        folder = f"digits/small_cnn/{pool}/{strategy}/seed{seed}/cycle{cycle}"
+        needs = [f"{need}.h5" for need in NEEDS[strategy]] if cycle < last else []
+        paths |= {f"{folder}/{name}" for name in ["model.pt", "metrics.json", *needs]}
+        paths |= {f"{folder}/labeled.h5"} if acquire else set()
+    return paths
+
+
+def chains(strategies, **options):
+    return set().union(*(chain(pool, strategy, **options) for pool in POOLS for strategy in strategies))
+
+
+STRATEGIES = tuple(TINY["strategies"])
+WHOLE = {"digits/dataset.h5", "digits/pool/seed0.h5"} | ANALYSIS
+WHOLE |= chains(STRATEGIES).union(*(cycle0(pool) | labeled0(pool) for pool in POOLS))
+
+
+def strategy(name):
+    return f"workflow/poolflow/strategies/{name}.py"
+
+
+def touch_everything(project):
+    for folder, _, files in os.walk(project.folder):
+        for name in files:
+            os.utime(os.path.join(folder, name))
+
+
+def add_seed(project):
+    project.configure(seeds=[0, 1])
+
+
+SEED1 = {"digits/pool/seed1.h5"} | chains(STRATEGIES, seed=1).union(
+    *(cycle0(pool, 1) | labeled0(pool, 1) for pool in POOLS)
+)
+# Random needs no network: after a change of the training it acquires the same images and does not acquire again.
+RETRAINED = chains(STRATEGIES[1:]) | chains(["random"], acquire=False) | ANALYSIS
+RETRAINED |= set().union(*(cycle0(pool) for pool in POOLS))
+
+EDITS = {
+    "nothing": (lambda p: None, set()),
+    "a comment in a strategy": (lambda p: p.edit(strategy("entropy"), "def select", "# why\ndef select"), set()),
+    "a docstring in a strategy": (lambda p: p.edit(strategy("entropy"), '"""Entropy', '"""The entropy'), set()),
+    "formatting of a strategy": (lambda p: p.edit(strategy("entropy"), '("probs",)', "(  'probs',  )"), set()),
+    "a comment in the rules": (lambda p: p.edit("workflow/rules/cycle.smk", "rule train:", "# x\nrule train:"), set()),
+    "a docstring in a shared module": (
+        lambda p: p.edit("workflow/poolflow/store.py", '"""HDF5 and', '"""All HDF5 and'),
+        set(),
+    ),
+    "all files touched": (touch_everything, set()),
+    "the place of the data": (lambda p: p.configure(data_root="/elsewhere"), set()),
+    "the order of the config": (lambda p: p.configure(dict(reversed(TINY.items()))), set()),
+    "code of a strategy": (
+        lambda p: p.edit(strategy("entropy"), "entropy(pool.probs)", "1 * entropy(pool.probs)"),
+        chains(["entropy"]) | ANALYSIS,
+    ),
+    "a helper of one strategy": (
+        lambda p: p.edit(strategy("_sharpen"), "return powers", "return 1 * powers"),
+        chains(["sharpened"]) | ANALYSIS,
+    ),
+    "a kernel of one strategy": (
+        lambda p: p.edit("workflow/poolflow/kernels/kcenter.py", "2**22", "2**21"),
+        chains(["coreset"]) | ANALYSIS,
+    ),
+    "a parameter of one strategy": (
+        lambda p: p.configure(strategies=TINY["strategies"] | {"sharpened": {"power": 3.0}}),
+        chains(["sharpened"]) | ANALYSIS,
+    ),
+    "a strategy added": (
+        lambda p: p.configure(strategies=TINY["strategies"] | {"margin": None}),
+        chains(["margin"]) | ANALYSIS,
+    ),
+    "a strategy removed": (
+        lambda p: p.configure(strategies={k: v for k, v in TINY["strategies"].items() if k != "entropy"}),
+        ANALYSIS,
+    ),
+    "an initial pool added": (
+        lambda p: p.configure(initial_pools={"random": None, "kmeans": None, "five": {"initial_pool": "random"}}),
+        cycle0("five") | labeled0("five") | ANALYSIS | set().union(*(chain("five", s) for s in STRATEGIES)),
+    ),
+    "code of an initial pool": (
+        lambda p: p.edit("workflow/poolflow/initial_pools/kmeans.py", "n_init=3", "n_init=2"),
+        cycle0("kmeans") | labeled0("kmeans") | ANALYSIS | set().union(*(chain("kmeans", s) for s in STRATEGIES)),
+    ),
+    "a seed more": (add_seed, SEED1 | ANALYSIS),
+    "a cycle more": (
+        lambda p: p.configure(cycles=3),
+        chains(STRATEGIES, cycles=[3])
+        | ANALYSIS
+        # the second cycle was the last: what the third needs of it was not made
+        | {path for path in chains(STRATEGIES, cycles=[2], last=3) if path.endswith(("probs.h5", "features.h5"))},
+    ),
+    "a training setting": (lambda p: p.configure(training={"epochs": 3}), RETRAINED),
+    "code of the network": (
+        lambda p: p.edit("workflow/poolflow/models/small_cnn.py", "nn.MaxPool2d(2)", "nn.AvgPool2d(2)"),
+        RETRAINED,
+    ),
+    "the title of the figures": (lambda p: p.configure(figures={"title": "Digits"}), FIGURES),
+    "code of the figures": (lambda p: p.edit("workflow/poolflow/figures.py", "height=2.6", "height=3"), FIGURES),
+    "the seed of the study": (lambda p: p.configure(seed=1), WHOLE - {"digits/dataset.h5"}),
+}
+
+
+@pytest.mark.parametrize("edit", EDITS)
+def test_an_edit_reruns_what_depends_on_it(finished, tmp_path, edit):
+    # The copy is the edit "the whole folder copied elsewhere" as well.
+    project = finished.copy(tmp_path / "copy elsewhere")
+    change, expected = EDITS[edit]
+    change(project)
+    assert project.planned() == expected
+
+
+def test_an_edit_and_a_run_change_what_the_edit_says(finished, tmp_path):
+    project = finished.copy(tmp_path / "copy")
+    before = project.files("digits/**/labeled.h5")
+    project.configure(strategies=TINY["strategies"] | {"sharpened": {"power": 0.1}})
+    project.snakemake("--cores", "2")
+    after = project.files("digits/**/labeled.h5")
+    changed = {path for path in before if before[path] != after[path]}
+    assert changed == {path for path in chains(["sharpened"]) if path.endswith("labeled.h5")}
+    assert project.planned() == set()
