@@ -1,5 +1,7 @@
 """Stage: run the trained network over the whole pool and keep one of its outputs."""
 
+from pickle import UnpicklingError
+
 import torch
 from tqdm import trange
 
@@ -18,7 +20,7 @@ def main(job, need, dataset, pool, model, out):
     device = networks.device(job.config)
     try:
         state = torch.load(model, map_location=device)["state"]
-    except (RuntimeError, EOFError, KeyError) as error:
+    except (RuntimeError, EOFError, KeyError, OSError, UnpicklingError) as error:
         raise StageError(f"{model} is not a complete model ({error}); delete it and run again") from error
     with store.read(pool) as file:
         rows = file["indices"][:]

@@ -1,5 +1,6 @@
 """What training and embedding share: building a network, and feeding it uint8 images."""
 
+import os
 from importlib import import_module
 
 import torch
@@ -9,8 +10,10 @@ from poolflow.stage import StageError
 
 def device(config):
     """Return the torch device that the config asks for ("auto": a GPU where there is one) and fix the threads."""
+    os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")  # without it cuBLAS refuses to be deterministic
     torch.set_num_threads(config["threads"])
     torch.set_deterministic_debug_mode("error")  # use_deterministic_algorithms would import torch.compile, 0.8 s
+    torch.utils.deterministic.fill_uninitialized_memory = False  # a check for bugs, not needed to be deterministic
     if config["device"] == "cuda" and not torch.cuda.is_available():
         raise StageError("device: found 'cuda', but torch sees no CUDA GPU; write auto or cpu")
     if config["device"] == "auto":
@@ -34,5 +37,7 @@ class Normalise:
         self.shift = torch.tensor(-mean / std, dtype=torch.float32, device=device).view(1, -1, 1, 1)
 
     def __call__(self, images):
-        # NHWC seen as NCHW is channels_last already: no copy.
-        return images.to(self.device).permute(0, 3, 1, 2).float().mul_(self.scale).add_(self.shift)
+        images = images.to(self.device).permute(0, 3, 1, 2)
+        # Not .float(): of one channel it keeps strides that the convolutions take for another, slower layout.
+        out = torch.empty(images.shape, device=self.device, memory_format=torch.channels_last)
+        return out.copy_(images).mul_(self.scale).add_(self.shift)

@@ -44,7 +44,10 @@ def main(job, dataset, pool, labeled, model, metrics):
     result = {"labeled": len(rows), "seconds": round(time.perf_counter() - start, 3)}
     for part, (images, labels) in parts.items():
         if len(images):
-            result |= {f"{part}_{key}": value for key, value in evaluate(network, normalise, images, labels).items()}
+            values = evaluate(network, normalise, images, labels)
+            if not math.isfinite(values["loss"]):
+                raise StageError(f"the {part} loss is {values['loss']} after training; lower the learning_rate")
+            result |= {f"{part}_{key}": value for key, value in values.items()}
     result["classes_labeled"] = torch.bincount(parts["train"][1], minlength=len(names)).tolist()
 
     state = {key: value.cpu() for key, value in network.state_dict().items()}
@@ -71,7 +74,8 @@ def fit(network, normalise, images, labels, config):
         total = torch.zeros((), device=labels.device)
         # Equal batches: no last batch of one image, which batch normalisation could not use.
         for batch in torch.randperm(len(images)).to(labels.device).tensor_split(steps):
-            loss = F.cross_entropy(network(normalise(images[batch])), labels[batch])
+            inputs = normalise(augment(images[batch], config["crop"], config["flip"]))
+            loss = F.cross_entropy(network(inputs), labels[batch])
             network.zero_grad()
             loss.backward()
             optimizer.step()
@@ -81,9 +85,27 @@ def fit(network, normalise, images, labels, config):
             raise StageError(f"the training loss became {total.item()} in epoch {epoch + 1}; lower the learning_rate")
 
 
+def augment(images, crop, flip):
+    """Return uint8 images (n, H, W, C), each with its own draw: shifted and mirrored at random.
+
+    `crop` pads that many black pixels on each side and cuts a random window of the original size, as torchvision's
+    RandomCrop(size, padding) does; `flip` mirrors every second image on average left to right.
+    """
+    n, height, width, _ = images.shape
+    if crop:
+        padded = F.pad(images, (0, 0, crop, crop, crop, crop))
+        windows = padded.unfold(1, height, 1).unfold(2, width, 1)  # (n, shift, shift, C, H, W), a view
+        down, right = torch.randint(0, 2 * crop + 1, (2, n)).to(images.device)
+        images = windows[torch.arange(n, device=images.device), down, right].permute(0, 2, 3, 1)
+    if flip:
+        chosen = torch.rand(n).to(images.device) < 0.5
+        images = torch.where(chosen[:, None, None, None], images.flip(2), images)
+    return images
+
+
 def optimizer_and_schedule(parameters, config, steps):
     """Return the configured optimizer and its learning-rate schedule over `steps` updates."""
-    settings = {"lr": config["learning_rate"], "weight_decay": config["weight_decay"]}
+    settings = {"lr": config["learning_rate"], "weight_decay": config["weight_decay"], "fused": True}
     if config["optimizer"] == "sgd":
         optimizer = light(torch.optim.SGD)(parameters, momentum=config["momentum"], **settings)
     else:

@@ -3,6 +3,7 @@
 import json
 import sys
 from functools import lru_cache
+from pathlib import Path
 from shlex import quote
 
 sys.path.insert(0, f"{workflow.basedir}/workflow")
@@ -11,17 +12,21 @@ from poolflow.config import ConfigError, check
 from poolflow.digest import digest
 from poolflow.plugins import literals
 from snakemake.exceptions import WorkflowError
+from snakemake.settings.types import DeploymentMethod
 
 try:
     STUDY = check(config)
 except ConfigError as error:
     raise WorkflowError(f"The config ({', '.join(map(str, workflow.configfiles))}) cannot be run:\n{error}")
 
-# Stages are run as modules of the package beside this file, inside a conda environment or not. Where downloaded data
-# lie is no part of the study: as an environment variable it is no param, and moving the data reruns nothing.
+# Stages are run as modules of the package beside this file, by the Python that runs Snakemake or by the one of a conda
+# environment. Where downloaded data lie is no part of the study: as an environment variable it is no param, and moving
+# the data reruns nothing.
+CONDA = DeploymentMethod.CONDA in workflow.deployment_settings.deployment_method
 shell.prefix(
     f"set -euo pipefail; export PYTHONPATH={quote(f'{workflow.basedir}/workflow')}"
-    f" POOLFLOW_DATA={quote(STUDY['data_root'])}; "
+    f" POOLFLOW_DATA={quote(STUDY['data_root'])}"
+    f"{'' if CONDA else f' PATH={quote(str(Path(sys.executable).parent))}:$PATH'}; "
 )
 
 

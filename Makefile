@@ -1,0 +1,34 @@
+# make demo   sets everything up in .venv and runs the default study to its figures
+# make test   sets everything up in .venv and runs all checks
+# Nothing is installed outside this folder. Another Python: make demo PYTHON=python3.13
+
+PYTHON ?= $(shell for p in python3 python3.14 python3.13 python3.12 python3.11; do \
+	$$p -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo $$p && break; done)
+BIN := .venv/bin
+READY := .venv/ready
+
+.PHONY: demo test lint clean
+
+demo: $(READY)
+	@$(BIN)/snakemake --cores all
+	@echo
+	@echo "Open the learning curves:  results/digits/figures/digits/small_cnn/by_strategy.png and by_pool.png"
+	@echo "The tables behind them:    results/digits/summary.csv (mean, std) and curves.csv (every run)"
+
+test: lint
+	@$(BIN)/python -m pytest
+
+lint: $(READY)
+	@$(BIN)/ruff check --quiet
+	@$(BIN)/ruff format --check --quiet
+	@$(BIN)/snakefmt --check Snakefile workflow/rules
+	@$(BIN)/snakemake --lint
+
+$(READY): requirements.txt
+	@test -n "$(PYTHON)" || { echo "poolflow needs Python 3.11 or newer; install it, or name it: make PYTHON=..."; exit 1; }
+	$(PYTHON) -m venv .venv
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -r requirements.txt
+	@touch $(READY)
+
+clean:
+	rm -rf .venv .snakemake results

@@ -1,0 +1,192 @@
+"""The contract of each kind of plugin, on every file in its folder."""
+
+import ast
+from importlib import import_module
+
+import h5py
+import numpy as np
+import pytest
+import torch
+from conftest import ROOT
+
+from poolflow import plugins
+from poolflow.selection import Pool, select
+
+PACKAGE = ROOT / "workflow" / "poolflow"
+SIZE, CLASSES = 60, 3
+
+
+def files(kind):
+    return [(kind, name) for name in plugins.names(kind)]
+
+
+EVERY = [entry for kind in plugins.KINDS for entry in files(kind)]
+SELECTING = files("initial_pools") + files("strategies")
+
+
+@pytest.mark.parametrize(("kind", "name"), EVERY)
+def test_a_plugin_says_what_it_is_and_its_constants_are_literal(kind, name):
+    module = import_module(f"poolflow.{kind}.{name}")
+    first = module.__doc__.splitlines()[0]
+    assert first.endswith(".")
+    assert 20 < len(first) <= 120
+    upper = {key: value for key, value in vars(module).items() if key.isupper() and not isinstance(value, type)}
+    assert plugins.literals(kind, name) == upper
+    plugins.parameters(kind, name)
+
+
+def test_packages_hold_only_docstrings_and_re_exports():
+    for path in PACKAGE.rglob("__init__.py"):
+        for node in ast.parse(path.read_text()).body[1:]:
+            exports = isinstance(node, ast.Assign) and node.targets[0].id == "__all__"
+            assert isinstance(node, ast.ImportFrom) or exports, path
+
+
+@pytest.fixture
+def pool(tmp_path):
+    """Return a function that makes a pool for a plugin: SIZE rows of 8 x 8 images in a larger data set."""
+    rng = np.random.default_rng(0)
+    indices = np.sort(rng.choice(80, SIZE, replace=False))
+    probs = rng.dirichlet(np.ones(CLASSES), SIZE).astype(np.float32)
+    with h5py.File(tmp_path / "dataset.h5", "w") as file:
+        file["train/images"] = rng.integers(0, 256, (80, 8, 8, 1), dtype=np.uint8)
+    with h5py.File(tmp_path / "pool.h5", "w") as file:
+        file["indices"] = indices
+        file.attrs["classes"] = CLASSES
+    for need, values in {"probs": probs, "features": rng.normal(size=(SIZE, 5)).astype(np.float32)}.items():
+        with h5py.File(tmp_path / f"{need}.h5", "w") as file:
+            file[need] = values
+
+    def make(plugin, labeled):
+        needs = {need: str(tmp_path / f"{need}.h5") for need in plugin.NEEDS}
+        return Pool(plugin, tmp_path / "pool.h5", labeled, needs, tmp_path / "dataset.h5")
+
+    return make
+
+
+@pytest.mark.parametrize(("kind", "name"), SELECTING)
+@pytest.mark.parametrize("count", [1, 7, "all"])
+def test_a_selection_is_exact_and_comes_from_its_generator(pool, kind, name, count):
+    plugin = import_module(f"poolflow.{kind}.{name}")
+    labeled = [3, 1, 59] if kind == "strategies" else []
+    count = SIZE - len(labeled) if count == "all" else count
+    # `select` checks the number, that rows are different and unlabelled, and that scores are finite.
+    rows, scores = select(plugin, pool(plugin, labeled), count, np.random.default_rng(1), {})
+    again, scores_again = select(plugin, pool(plugin, labeled), count, np.random.default_rng(1), {})
+    np.testing.assert_array_equal(rows, again)
+    np.testing.assert_array_equal(scores, scores_again)
+
+
+@pytest.mark.parametrize("name", ["least_confidence", "margin", "entropy"])
+def test_uncertainty_strategies_ask_for_the_most_uncertain(pool, name):
+    plugin = import_module(f"poolflow.strategies.{name}")
+    view = pool(plugin, [3, 1, 59])
+    scores = {
+        "least_confidence": lambda p: -max(p),
+        "margin": lambda p: sorted(p)[-2] - sorted(p)[-1],
+        "entropy": lambda p: -sum(x * np.log(x) for x in p),
+    }[name]
+    expected = sorted(view.unlabeled, key=lambda row: -scores(view.probs[row].astype(float)))[:10]
+    rows, _ = select(plugin, view, 10, np.random.default_rng(0), {})
+    assert rows.tolist() == expected
+
+
+def test_random_strategies_draw_every_image_alike(pool):
+    plugin = import_module("poolflow.strategies.random")
+    counts = np.zeros(SIZE)
+    for seed in range(300):
+        rows, _ = select(plugin, pool(plugin, [3, 1, 59]), 19, np.random.default_rng(seed), {})
+        counts[rows] += 1
+    assert counts[[3, 1, 59]].sum() == 0
+    expected = 300 * 19 / 57
+    chi2 = ((counts - expected) ** 2 / expected)[np.setdiff1d(np.arange(SIZE), [3, 1, 59])].sum()
+    assert chi2 < 100  # 56 degrees of freedom, p = 3e-4; less here, since the draws are without replacement
+
+
+def test_kmeans_takes_an_equal_number_from_each_cluster_and_tops_up(tmp_path):
+    from poolflow.initial_pools import kmeans
+
+    class Three:
+        """Three clear clusters of 4, 20 and 36 images."""
+
+        size, classes = SIZE, CLASSES
+        unlabeled = np.arange(SIZE)
+        images = np.repeat([0, 100, 200], [4, 20, 36]).astype(np.uint8).reshape(-1, 1, 1, 1) * np.ones((2, 2, 1), "u1")
+
+    cluster = np.repeat([0, 1, 2], [4, 20, 36])
+    for size, expected in ((9, [3, 3, 3]), (30, [4, 13, 13]), (50, [4, 20, 26])):
+        rows, scores = kmeans.select(Three, size, np.random.default_rng(0))
+        assert np.bincount(cluster[rows]).tolist() == expected
+        np.testing.assert_allclose(scores, 0, atol=1e-3)
+    rows, _ = kmeans.select(Three, 12, np.random.default_rng(0), clusters=1)
+    assert len(set(rows)) == 12
+
+
+def test_a_plugin_that_breaks_the_contract_is_named(pool):
+    class Plugin:
+        __name__ = "mine"
+        NEEDS = ("probs",)
+
+        def __init__(self, rows, scores=None):
+            self.rows, self.scores = rows, scores
+
+        def select(self, view, budget, rng):
+            return self.rows, np.zeros(len(self.rows)) if self.scores is None else self.scores
+
+    cases = [
+        (Plugin([0, 0]), "repeated, labelled or outside"),
+        (Plugin([0, 3]), "repeated, labelled or outside"),
+        (Plugin([0, 60]), "repeated, labelled or outside"),
+        (Plugin([0]), r"expected integers \(2,\)"),
+        (Plugin([0.0, 1.0]), "mine returned rows float64"),
+        (Plugin([0, 2], [0, np.nan]), "not finite, for row 2"),
+    ]
+    for plugin, message in cases:
+        with pytest.raises(Exception, match=message) as caught:
+            select(plugin, pool(plugin, [3]), 2, None, {})
+        assert type(caught.value).__name__ == "StageError"
+    with pytest.raises(Exception, match="only 59 of 60 are unlabelled"):
+        select(Plugin([0]), pool(Plugin([0]), [3]), 60, None, {})
+    view = pool(Plugin([0]), [3])
+    with pytest.raises(Exception, match=r"mine uses pool\.features, which is not in its NEEDS"):
+        _ = view.features
+
+
+def side(name):
+    return max(plugins.literals("models", name).get("MIN_SIDE", 1), 8)
+
+
+@pytest.mark.parametrize("name", plugins.names("models"))
+@pytest.mark.parametrize("channels", [1, 3])
+def test_a_network_gives_features_and_logits(name, channels):
+    torch.manual_seed(0)
+    for height, width in ((side(name), side(name)), (side(name) + 5, side(name) + 2)):
+        network = import_module(f"poolflow.models.{name}").Network((height, width, channels), 7).eval()
+        images = torch.randn(4, channels, height, width)
+        features = network.features(images)
+        assert features.ndim == 2
+        assert network(images).shape == (4, 7)
+        torch.testing.assert_close(network(images), network.head(features))
+
+
+def test_lenet_has_the_widths_of_1998():
+    lenet = import_module("poolflow.models.lenet")
+    network = lenet.Network((28, 28, 1), 10)
+    assert sum(p.numel() for p in network.parameters()) == 34_622
+    assert network.features(torch.zeros(2, 1, 28, 28)).shape == (2, 120)
+    caffe = lenet.Network((28, 28, 1), 10, first=20, second=50, hidden=500)
+    assert sum(p.numel() for p in caffe.parameters()) == 431_080
+
+
+def test_digits_are_scikit_learn_s_with_a_fixed_stratified_test_set():
+    from sklearn.datasets import load_digits
+
+    data = import_module("poolflow.datasets.digits").load("unused")
+    (train, train_labels), (test, test_labels) = data["train"], data["test"]
+    assert train.shape == (1437, 8, 8, 1)
+    assert test.shape == (360, 8, 8, 1)
+    assert np.bincount(test_labels).min() >= 34
+    both = np.concatenate([train, test])[..., 0].reshape(-1, 64)
+    original = np.rint(load_digits().data * 255 / 16)
+    assert sorted(map(tuple, both)) == sorted(map(tuple, original.astype(np.uint8)))
+    assert (np.concatenate([train_labels, test_labels]).sum()) == load_digits().target.sum()

@@ -1,0 +1,477 @@
+"""The stages: what they write, what they compute, and how they fail."""
+
+import json
+import resource
+import struct
+
+import h5py
+import numpy as np
+import pytest
+import torch
+from conftest import Project
+
+from poolflow import networks, store, train
+from poolflow.pool import validation_rows
+from poolflow.stage import Job, StageError
+
+TRAINING = {
+    "epochs": 30,
+    "batch_size": 8,
+    "optimizer": "sgd",
+    "learning_rate": 0.05,
+    "momentum": 0.9,
+    "weight_decay": 0.001,
+    "schedule": "cosine",
+    "crop": 0,
+    "flip": False,
+}
+NETWORK = {"network": "small_cnn", "parameters": {}, "threads": 1, "device": "cpu"}
+DATASET = {"dataset": "digits", "parameters": {}}
+JOB = Job("train", "digits/random/seed0", {"seed": 3}, "abc")
+
+
+@pytest.fixture(scope="module")
+def study(finished):
+    """The folder of the finished tiny study's results."""
+    return finished.folder / "results" / "tiny" / "digits"
+
+
+@pytest.fixture
+def inputs(study):
+    chain = study / "small_cnn/random/entropy/seed0/cycle1"
+    return {
+        "dataset": study / "dataset.h5",
+        "pool": study / "pool/seed0.h5",
+        "labeled": chain / "labeled.h5",
+        "model": chain / "model.pt",
+    }
+
+
+# What the files say
+
+
+def test_dataset_file(study):
+    with h5py.File(study / "dataset.h5") as file:
+        assert file["train/images"].shape == (1437, 8, 8, 1)
+        assert file["train/images"].dtype == np.uint8
+        assert file["train/images"].chunks[1:] == (8, 8, 1)
+        assert file["test/labels"].shape == (360,)
+        pixels = file["train/images"][:] / 255
+        np.testing.assert_allclose(file.attrs["mean"], [pixels.mean()], rtol=1e-12)
+        np.testing.assert_allclose(file.attrs["std"], [pixels.std()], rtol=1e-10)
+        assert list(file.attrs["classes"]) == [str(digit) for digit in range(10)]
+
+
+def test_the_labelled_set_grows_by_the_budget_and_keeps_its_order(study):
+    known = None
+    for cycle, folder in enumerate(
+        ["random/seed0/cycle0", "random/entropy/seed0/cycle1", "random/entropy/seed0/cycle2"]
+    ):
+        with h5py.File(study / "small_cnn" / folder / "labeled.h5") as file:
+            rows = file["indices"][:]
+            assert rows.dtype == np.int64
+            assert file["cycle"][:].tolist() == ([0] * 10 + [1] * 5 + [2] * 5)[: 10 + 5 * cycle]
+            assert len(set(rows)) == len(file["score"][:]) == 10 + 5 * cycle
+        assert known is None or rows[: len(known)].tolist() == known.tolist()
+        known = rows
+
+
+def test_an_acquisition_is_the_entropy_of_the_last_cycle_s_probabilities(study):
+    with h5py.File(study / "small_cnn/random/seed0/cycle0/probs.h5") as file:
+        probs = file["probs"][:].astype(np.float64)
+        assert file["probs"].chunks[1:] == (10,)
+    with h5py.File(study / "small_cnn/random/entropy/seed0/cycle1/labeled.h5") as file:
+        rows, scores = file["indices"][:], file["score"][:]
+    entropy = -(probs * np.log(probs)).sum(axis=1)
+    entropy[rows[:10]] = -1
+    assert rows[10:].tolist() == np.argsort(-entropy, kind="stable")[:5].tolist()
+    np.testing.assert_allclose(scores[10:], entropy[rows[10:]], rtol=1e-9)
+
+
+def test_every_file_says_how_it_was_made(finished):
+    for path in (finished.folder / "results").rglob("*.h5"):
+        with h5py.File(path) as file:
+            assert len(file.attrs["code"]) == 16
+            json.loads(file.attrs["config"])
+            assert "h5py" in json.loads(file.attrs["versions"])
+            assert file.attrs["stage"] in {"dataset", "pool", "initial_pool", "acquire", "embed"}
+            assert str(finished.folder) not in str(dict(file.attrs))
+
+
+def test_validation_is_stratified_and_outside_the_pool(study):
+    with h5py.File(study / "pool/seed0.h5") as file, h5py.File(study / "dataset.h5") as data:
+        pool, validation, labels = file["indices"][:], file["validation"][:], data["train/labels"][:]
+    assert sorted([*pool, *validation]) == list(range(1437))
+    expected = [round(0.1 * count) for count in np.bincount(labels)]
+    assert np.bincount(labels[validation]).tolist() == expected
+    assert validation_rows(labels, 0, np.random.default_rng(0)).tolist() == []
+
+
+def test_curves_and_summary_are_the_metrics(finished):
+    import pandas as pd
+
+    results = finished.folder / "results/tiny"
+    curves, summary = pd.read_csv(results / "curves.csv"), pd.read_csv(results / "summary.csv")
+    assert len(curves) == 2 * 4 * 1 * 3
+    for row in curves.itertuples():
+        chain = f"{row.initial_pool}/{row.strategy}" if row.cycle else row.initial_pool
+        path = results / f"digits/small_cnn/{chain}/seed{row.seed}/cycle{row.cycle}/metrics.json"
+        metrics = json.loads(path.read_text())
+        assert row.labeled == metrics["labeled"] == 10 + 5 * row.cycle
+        np.testing.assert_allclose(row.test_accuracy, metrics["test_accuracy"], rtol=1e-5)
+        assert 0 <= row.validation_accuracy <= 1
+    assert len(summary) == len(curves)
+    np.testing.assert_allclose(summary.test_loss_mean, curves.test_loss, rtol=1e-5)
+
+
+def test_the_summary_s_std_is_the_sample_standard_deviation(stage, tmp_path):
+    values = [0.5, 0.6, 0.9]
+    for seed, value in enumerate(values):
+        for cycle, chain in ((0, "p"), (1, "p/s")):
+            path = tmp_path / f"r/d/l/{chain}/seed{seed}/cycle{cycle}/metrics.json"
+            path.parent.mkdir(parents=True)
+            path.write_text(json.dumps({"labeled": 10, "test_accuracy": value, "seconds": 1.0}))
+    config = {"datasets": ["d"], "learners": ["l"], "initial_pools": ["p"], "strategies": ["s"], "seeds": [0, 1, 2]}
+    done = stage("curves", config | {"cycles": 1}, results="r", curves="c.csv", summary="s.csv")
+    assert done.returncode == 0, done.stderr
+    lines = (tmp_path / "s.csv").read_text().splitlines()
+    row = dict(zip(lines[0].split(","), lines[2].split(","), strict=True))
+    assert float(row["test_accuracy_mean"]) == pytest.approx(np.mean(values), rel=1e-5)
+    assert float(row["test_accuracy_std"]) == pytest.approx(np.std(values, ddof=1), rel=1e-5)
+    assert "validation_accuracy_mean" not in row
+    (tmp_path / "r/d/l/p/seed0/cycle0/metrics.json").write_text('{"labeled": 1')
+    done = stage("curves", config | {"cycles": 1}, results="r", curves="c.csv", summary="s.csv")
+    assert "r/d/l/p/seed0/cycle0/metrics.json is not complete JSON" in done.stderr.splitlines()[-1]
+
+
+# Random numbers
+
+
+def test_generators_are_keyed_by_job_and_purpose():
+    def draw(job, purpose):
+        return job.rng(purpose).integers(2**40)
+
+    other = Job("train", "digits/random/seed1", {"seed": 3}, "abc")
+    reseeded = Job("train", "digits/random/seed0", {"seed": 4}, "abc")
+    renamed = Job("acquire", "digits/random/seed0", {"seed": 3}, "def")
+    draws = [draw(JOB, "train"), draw(JOB, "acquire"), draw(other, "train"), draw(reseeded, "train")]
+    assert len(set(draws)) == 4
+    assert draw(renamed, "train") == draws[0]
+    assert draws[0] == 620747622014  # fixed for ever: another number would change every result
+
+
+# Reading rows
+
+
+@pytest.mark.parametrize("block", [1, 3, 7, 4096])
+def test_take_reads_any_rows_in_any_order(tmp_path, monkeypatch, block):
+    monkeypatch.setattr(store, "BLOCK", block)
+    values = np.arange(60).reshape(20, 3)
+    with h5py.File(tmp_path / "a.h5", "w") as file:
+        file["a"] = values
+        for rows in ([], [0], [19, 0, 19], list(range(20)), np.random.default_rng(0).integers(0, 20, 50)):
+            rows = np.array(rows, dtype=np.int64)
+            np.testing.assert_array_equal(store.take(file["a"], rows), values[rows])
+
+
+# Training
+
+
+def clusters(n=40, classes=4):
+    rng = np.random.default_rng(0)
+    labels = np.arange(n) % classes
+    images = rng.normal(30 + 60 * labels[:, None, None, None], 8, (n, 8, 8, 1)).clip(0, 255).astype(np.uint8)
+    return torch.from_numpy(images), torch.from_numpy(labels)
+
+
+def fitted(seed=0, n=40, **changes):
+    torch.manual_seed(seed)
+    images, labels = clusters(n)
+    network = networks.build(NETWORK, images.shape[1:], 4)
+    normalise = networks.Normalise(np.array([0.5]), np.array([0.25]), torch.device("cpu"))
+    train.fit(network, normalise, images, labels, TRAINING | changes)
+    return network, train.evaluate(network, normalise, images, labels)
+
+
+@pytest.mark.parametrize("optimizer", ["sgd", "adam", "adamw"])
+def test_training_learns(optimizer):
+    rate = {"sgd": 0.05, "adam": 0.002, "adamw": 0.002}[optimizer]
+    _, result = fitted(optimizer=optimizer, learning_rate=rate)
+    assert result["accuracy"] == 1
+    assert result["class_accuracy"] == [1, 1, 1, 1]
+
+
+@pytest.mark.parametrize("n", [1, 2, 9, 17])
+def test_any_number_of_images_can_be_trained_on(n):
+    _, result = fitted(n=n, epochs=1)
+    assert np.isfinite(result["loss"])
+    assert result["class_accuracy"].count(None) == max(0, 4 - n)
+
+
+@pytest.mark.parametrize("schedule", ["constant", "cosine"])
+@pytest.mark.parametrize("optimizer", ["sgd", "adam", "adamw"])
+def test_an_update_is_torch_s_own(optimizer, schedule):
+    """The optimizers without torch.compile's decorators do what the untouched ones do in a plain loop."""
+    torch.manual_seed(1)
+    images, labels = clusters()
+    normalise = networks.Normalise(np.array([0.5]), np.array([0.25]), torch.device("cpu"))
+    torch.manual_seed(1)
+    network = networks.build(NETWORK, images.shape[1:], 4)
+    plain = {
+        "sgd": lambda p: torch.optim.SGD(p, lr=0.05, momentum=0.9, weight_decay=0.001),
+        "adam": lambda p: torch.optim.Adam(p, lr=0.05, weight_decay=0.001),
+        "adamw": lambda p: torch.optim.AdamW(p, lr=0.05, weight_decay=0.001),
+    }[optimizer](network.parameters())
+    total = 5 * 3
+    for epoch in range(3):
+        for step, batch in enumerate(torch.randperm(40).tensor_split(5)):
+            rate = 0.05 * (1 + np.cos(np.pi * (5 * epoch + step) / total)) / 2 if schedule == "cosine" else 0.05
+            plain.param_groups[0]["lr"] = rate
+            plain.zero_grad()
+            torch.nn.functional.cross_entropy(network(normalise(images[batch])), labels[batch]).backward()
+            plain.step()
+    ours, _ = fitted(seed=1, epochs=3, optimizer=optimizer, schedule=schedule)
+    for expected, found in zip(network.parameters(), ours.parameters(), strict=True):
+        torch.testing.assert_close(found, expected, rtol=1e-4, atol=1e-6)
+
+
+def test_a_crop_is_a_window_of_the_padded_image_and_each_image_has_its_own():
+    torch.manual_seed(0)
+    images = torch.from_numpy(np.random.default_rng(0).integers(1, 256, (300, 6, 5, 3), dtype=np.uint8))
+    padded = np.pad(images.numpy(), ((0, 0), (2, 2), (2, 2), (0, 0)))
+    out = train.augment(images, 2, False).numpy()
+    shifts = set()
+    for image, whole in zip(out, padded, strict=True):
+        found = [(y, x) for y in range(5) for x in range(5) if np.array_equal(whole[y : y + 6, x : x + 5], image)]
+        assert len(found) == 1
+        shifts.add(found[0])
+    assert len(shifts) == 25
+
+
+def test_a_flip_mirrors_about_half_of_the_images():
+    torch.manual_seed(0)
+    images = torch.from_numpy(np.random.default_rng(0).integers(0, 256, (400, 4, 5, 1), dtype=np.uint8))
+    out = train.augment(images, 0, True)
+    mirrored = (out == images.flip(2)).flatten(1).all(dim=1)
+    kept = (out == images).flatten(1).all(dim=1)
+    assert (mirrored ^ kept).all()
+    assert 160 < int(mirrored.sum()) < 240
+    assert train.augment(images, 0, False) is images
+
+
+def test_normalisation_gives_zero_mean_and_unit_deviation():
+    images = torch.from_numpy(np.random.default_rng(0).integers(0, 256, (200, 8, 6, 3), dtype=np.uint8))
+    scaled = images.double() / 255
+    mean, std = scaled.mean(dim=(0, 1, 2)).numpy(), scaled.std(dim=(0, 1, 2), correction=0).numpy()
+    out = networks.Normalise(mean, std, torch.device("cpu"))(images)
+    assert out.shape == (200, 3, 8, 6)
+    assert out.is_contiguous(memory_format=torch.channels_last)
+    torch.testing.assert_close(out.mean(dim=(0, 2, 3)), torch.zeros(3), atol=1e-5, rtol=0)
+    torch.testing.assert_close(out.std(dim=(0, 2, 3), correction=0), torch.ones(3), atol=1e-5, rtol=0)
+
+
+def test_evaluation_is_accuracy_and_cross_entropy():
+    network, result = fitted(epochs=2)
+    images, labels = clusters()
+    normalise = networks.Normalise(np.array([0.5]), np.array([0.25]), torch.device("cpu"))
+    with torch.no_grad():
+        probs = network(normalise(images)).double().softmax(dim=1).numpy()
+    assert result["accuracy"] == (probs.argmax(axis=1) == labels.numpy()).mean()
+    assert result["loss"] == pytest.approx(-np.log(probs[np.arange(40), labels.numpy()]).mean())
+
+
+def test_cuda_where_there_is_none_is_refused(monkeypatch):
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    with pytest.raises(StageError, match="torch sees no CUDA GPU; write auto or cpu"):
+        networks.device(NETWORK | {"device": "cuda"})
+    assert networks.device(NETWORK | {"device": "auto"}).type == "cpu"
+
+
+# What a stage imports: torch costs more than a second a process, torch.compile almost another one.
+
+
+@pytest.mark.parametrize(
+    ("name", "config", "forbidden"),
+    [
+        ("pool", {"seed": 0, "validation": 0.1}, ["torch", "pandas", "sklearn"]),
+        (
+            "acquire",
+            {"strategy": "entropy", "parameters": {}, "budget": 5, "seed": 0, "threads": 1},
+            ["torch", "pandas", "sklearn"],
+        ),
+        (
+            "train",
+            NETWORK | {"seed": 0, "training": TRAINING | {"epochs": 1}},
+            ["torch._dynamo", "torchvision", "pandas", "sklearn"],
+        ),
+        ("embed", NETWORK, ["torch._dynamo", "torchvision", "pandas", "sklearn"]),
+        ("initial_pool", {"initial_pool": "kmeans", "parameters": {}, "size": 10, "seed": 0, "threads": 1}, ["torch"]),
+        (
+            "figures",
+            {"dataset": "digits", "learner": "small_cnn", "title": "", "metric": "test_accuracy", "dpi": 60},
+            ["torch", "sklearn"],
+        ),
+    ],
+)
+def test_a_stage_imports_only_what_it_needs(stage, study, inputs, tmp_path, name, config, forbidden):
+    needed = {
+        "pool": ["dataset", "out"],
+        "acquire": ["dataset", "pool", "labeled", "out"],
+        "train": ["dataset", "pool", "labeled", "model", "metrics"],
+        "embed": ["need", "dataset", "pool", "model", "out"],
+        "initial_pool": ["dataset", "pool", "out"],
+        "figures": ["curves", "by_strategy", "by_pool"],
+    }[name]
+    options = inputs | {"need": "probs", "curves": study.parent / "curves.csv"}
+    outputs = {option: tmp_path / "out" / option for option in ("out", "metrics", "by_strategy", "by_pool")}
+    if name == "train":
+        outputs["model"] = tmp_path / "out" / "model"
+    options |= outputs
+    done = stage(name, config, python=["-X", "importtime"], **{option: options[option] for option in needed})
+    assert done.returncode == 0, done.stderr[-2000:]
+    imported = {line.rsplit("|", 1)[-1].strip() for line in done.stderr.splitlines() if line.startswith("import time")}
+    assert "numpy" in imported
+    assert imported.isdisjoint(forbidden)
+    assert {path.name for path in (tmp_path / "out").iterdir()} == {o for o in needed if o in outputs}
+
+
+# Failures: one line at the end of the log, exit status 1, nothing left behind
+
+
+def failure(done, tmp_path, written=("out",)):
+    assert done.returncode == 1
+    assert "Traceback" not in done.stderr
+    for name in written:
+        assert list(tmp_path.glob(f"{name}*")) == []
+    return done.stderr.strip().splitlines()[-1]
+
+
+def test_a_diverging_loss_names_the_run(stage, inputs, tmp_path):
+    config = NETWORK | {"seed": 0, "training": TRAINING | {"learning_rate": 1e20}}
+    line = failure(
+        stage("train", config, **inputs | {"model": tmp_path / "m.pt", "metrics": tmp_path / "m.json"}), tmp_path, ["m"]
+    )
+    assert "digits/small_cnn/random/entropy/seed0/cycle1: the training loss became" in line
+    assert "in epoch 1; lower the learning_rate" in line
+
+
+def test_a_loss_that_diverges_in_the_last_update_is_no_result(stage, inputs, tmp_path):
+    config = NETWORK | {"seed": 0, "training": TRAINING | {"learning_rate": 1e30, "epochs": 1, "batch_size": 99}}
+    options = inputs | {"model": tmp_path / "m.pt", "metrics": tmp_path / "m.json"}
+    line = failure(stage("train", config, **options), tmp_path, ["m"])
+    assert line.endswith("the train loss is nan after training; lower the learning_rate")
+
+
+@pytest.mark.parametrize("size", [0, 100, 3000, 100_000])
+def test_a_truncated_file_is_named(stage, inputs, tmp_path, size):
+    broken = tmp_path / "broken.h5"
+    broken.write_bytes(inputs["dataset"].read_bytes()[:size])
+    line = failure(stage("pool", {"seed": 0, "validation": 0}, dataset=broken, out=tmp_path / "out.h5"), tmp_path)
+    assert f"{broken} is not a complete HDF5 file" in line
+    assert "delete it and run again" in line
+
+
+def test_a_missing_file_is_named(stage, tmp_path):
+    line = failure(stage("pool", {"seed": 0, "validation": 0}, dataset="no.h5", out=tmp_path / "out.h5"), tmp_path)
+    assert line.endswith("no.h5 is missing; run snakemake again to make it")
+
+
+def test_another_file_in_its_place_is_named(stage, inputs, tmp_path):
+    dataset = inputs["labeled"]
+    line = failure(stage("pool", {"seed": 0, "validation": 0}, dataset=dataset, out=tmp_path / "out.h5"), tmp_path)
+    assert f"{dataset} lacks what is asked of it" in line
+
+
+@pytest.mark.parametrize("size", [0, 100, 5000, 400_000])
+def test_a_truncated_model_is_named(stage, inputs, tmp_path, size):
+    model = tmp_path / "model.pt"
+    model.write_bytes(inputs["model"].read_bytes()[:size])
+    options = {"dataset": inputs["dataset"], "pool": inputs["pool"], "model": model, "need": "probs"}
+    line = failure(stage("embed", NETWORK, **options, out=tmp_path / "out.h5"), tmp_path)
+    assert f"{model} is not a complete model" in line
+
+
+@pytest.mark.parametrize("kilobytes", [1, 20, 100])
+@pytest.mark.parametrize("name", ["dataset", "train", "embed"])
+def test_a_full_disk_is_one_line(stage, inputs, tmp_path, name, kilobytes):
+    limit = ["bash", "-c", f'ulimit -f {kilobytes}; exec "$@"', "limited"]  # stands for the end of the disk
+    out = tmp_path / "out.h5"
+    options = {key: value for key, value in inputs.items() if key != "labeled"}
+    done = {
+        "dataset": lambda: stage("dataset", DATASET, *limit, root="data", out=out),
+        "train": lambda: stage(
+            "train",
+            NETWORK | {"seed": 0, "training": TRAINING | {"epochs": 1}},
+            *limit,
+            **inputs | {"model": out, "metrics": tmp_path / "out.json"},
+        ),
+        "embed": lambda: stage("embed", NETWORK, *limit, **options, need="features", out=out),
+    }[name]()
+    assert f"cannot write {out}: [Errno 27] File too large" in failure(done, tmp_path)
+    assert resource.getrlimit(resource.RLIMIT_FSIZE)[0] == resource.RLIM_INFINITY
+
+
+def test_a_pool_smaller_than_its_classes_is_refused(stage, inputs, tmp_path):
+    config = {"initial_pool": "kmeans", "parameters": {}, "size": 9, "seed": 0, "threads": 1}
+    options = {"dataset": inputs["dataset"], "pool": inputs["pool"], "out": tmp_path / "out.h5"}
+    line = failure(stage("initial_pool", config, **options), tmp_path)
+    assert "initial_size: found 9, expected at least one image for each of 10 clusters" in line
+
+
+def test_a_failing_stage_shows_its_last_line_and_the_others_go_on(tmp_path):
+    project = Project.new(tmp_path / "p")
+    learners = {"bad": {"network": "small_cnn", "training": {"learning_rate": 1e30}}, "small_cnn": None}
+    project.configure(learners=learners, initial_pools=["random"], strategies=["random"], cycles=1)
+    output = project.snakemake("--cores", "2", fails=True)
+    assert "digits/bad/random/seed0/cycle0: the training loss became nan in epoch 2" in output
+    results = project.folder / "results/tiny/digits"
+    assert not list((results / "bad").rglob("model.pt*"))
+    assert (results / "small_cnn/random/random/seed0/cycle1/metrics.json").exists()
+
+
+def test_keep_false_deletes_models_and_probabilities_on_the_way(tmp_path):
+    project = Project.new(tmp_path / "p")
+    project.configure(initial_pools=["random"], strategies=["entropy"], cycles=1, keep=False)
+    project.snakemake("--cores", "2")
+    names = {path.name for path in (project.folder / "results").rglob("*") if path.is_file()}
+    assert not names & {"model.pt", "probs.h5"}
+    assert {"labeled.h5", "metrics.json", "curves.csv"} <= names
+    assert project.planned() == set()
+
+
+# MNIST without the network
+
+
+def write_mnist(folder, count=30):
+    folder.mkdir(parents=True)
+    rng = np.random.default_rng(0)
+    content = {}
+    for part in ("train", "t10k"):
+        images, labels = (
+            rng.integers(0, 256, (count, 28, 28), dtype=np.uint8),
+            rng.integers(0, 10, count, dtype=np.uint8),
+        )
+        (folder / f"{part}-images-idx3-ubyte").write_bytes(struct.pack(">iiii", 2051, count, 28, 28) + images.tobytes())
+        (folder / f"{part}-labels-idx1-ubyte").write_bytes(struct.pack(">ii", 2049, count) + labels.tobytes())
+        content[part] = images, labels
+    return content
+
+
+def test_an_existing_mnist_is_used_without_the_network(stage, tmp_path):
+    content = write_mnist(tmp_path / "root/MNIST/raw")
+    config = {"dataset": "mnist", "parameters": {}}
+    done = stage("dataset", config, root=tmp_path / "root", out=tmp_path / "mnist.h5")
+    assert done.returncode == 0, done.stderr
+    with h5py.File(tmp_path / "mnist.h5") as file:
+        np.testing.assert_array_equal(file["train/images"][..., 0], content["train"][0])
+        np.testing.assert_array_equal(file["test/labels"][:], content["t10k"][1])
+
+
+def test_a_missing_mnist_without_a_network_says_what_to_put_where(monkeypatch, tmp_path):
+    from torchvision.datasets import MNIST
+
+    from poolflow.datasets import mnist
+
+    monkeypatch.setattr(MNIST, "mirrors", ["http://127.0.0.1:9/"])
+    with pytest.raises(StageError, match=r"put the four \*-ubyte files there, or set data_root"):
+        mnist.load(str(tmp_path))
