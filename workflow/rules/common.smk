@@ -137,4 +137,4 @@ def previous(wildcards):
     """Return the folder of the cycle before: cycle 0 belongs to the initial pool, not to the strategy."""
     cycle = int(wildcards.cycle) - 1
     chain = wildcards.initial_pool if cycle == 0 else f"{wildcards.initial_pool}/{wildcards.strategy}"
-    return f"results/{STUDY['study']}/{wildcards.dataset}/{wildcards.learner}/{chain}/seed{wildcards.seed}/cycle{cycle}"
+    return f"<results>/{wildcards.dataset}/{wildcards.learner}/{chain}/seed{wildcards.seed}/cycle{cycle}"

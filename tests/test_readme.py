@@ -1,0 +1,65 @@
+"""The README's plugins and its study run as they stand there."""
+
+import re
+
+import numpy as np
+import yaml
+from conftest import ROOT, TINY, Project
+
+from poolflow.config import check
+
+BLOCKS = re.findall(r"```(\w+)\n(.*?)```", (ROOT / "README.md").read_text(), flags=re.DOTALL)
+
+
+def test_the_plugins_run(tmp_path):
+    project = Project.new(tmp_path / "p")
+    plugins = [text for language, text in BLOCKS if language == "python" and text.startswith("# workflow/")]
+    assert len(plugins) == 2
+    for text in plugins:
+        project.write(text.split("\n")[0].removeprefix("# "), text)
+    rng = np.random.default_rng(0)
+    labels = np.arange(90) % 2
+    images = (60 * labels[:, None, None, None] + rng.integers(0, 90, (90, 9, 8, 3))).astype(np.uint8)
+    (project.folder / "data").mkdir()
+    np.savez(
+        project.folder / "data/cells.npz",
+        train_images=images[:60],
+        train_labels=labels[:60],
+        test_images=images[60:],
+        test_labels=labels[60:],
+    )
+    soft = {"soft_5": {"strategy": "soft_margin", "temperature": 5.0}}
+    project.configure(datasets=["cells"], strategies=soft, cycles=1, training={"epochs": 20})
+    project.snakemake("--cores", "2")
+    rows = (project.folder / "results/tiny/curves.csv").read_text().splitlines()
+    assert len(rows) == 1 + 2 * 2
+    assert all(row.startswith("cells,small_cnn,") for row in rows[1:])
+    assert (project.folder / "results/tiny/figures/cells/small_cnn/by_pool.png").stat().st_size > 10_000
+    # The pool's size was not known beforehand: the stage that runs out of images says so.
+    project.configure(datasets=["cells"], strategies=soft, cycles=1, budget=50)
+    output = project.snakemake("--cores", "2", fails=True)
+    assert "asked for 50 images, but only 44 of 54 are unlabelled" in output
+
+
+def test_the_study_is_valid():
+    (study,) = [yaml.safe_load(text) for language, text in BLOCKS if language == "yaml"]
+    assert check(study)["learners"]["wide"]["training"]["epochs"] == 60
+
+
+def test_the_notebook_s_lines_read_the_labelled_images(finished, monkeypatch):
+    (text,) = [text for language, text in BLOCKS if language == "python" and text.startswith("import h5py")]
+    assert len(text.strip().splitlines()) == 5  # the import, and three lines
+    monkeypatch.chdir(finished.folder)
+    for old, new in (("results/digits/", "results/tiny/"), ("margin", "entropy"), ("cycle4", "cycle2")):
+        text = text.replace(old, new)
+    names = {}
+    exec(text, names)
+    assert names["images"].shape == (TINY["initial_size"] + 2 * TINY["budget"], 8, 8, 1)
+
+
+def test_the_strategies_and_pools_that_there_are_are_named():
+    from poolflow import plugins
+
+    text = re.search(r"What there is so far:(.*?)\n\n", (ROOT / "README.md").read_text(), flags=re.DOTALL)[1]
+    named = set(re.findall(r"`(\w+)`", text))
+    assert named == {name for kind in plugins.KINDS for name in plugins.names(kind)}
