@@ -37,6 +37,16 @@ MISTAKES = {
         "learners.small_cnn.training.epochs: found 0, expected a whole number, at least 1",
         "",
     ),
+    "own training settings empty": (
+        {"learners": {"small_cnn": {"training": None}}},
+        "learners.small_cnn.training: found nothing, expected keys and values",
+        "",
+    ),
+    "a fraction of a cluster": (
+        {"initial_pools": {"kmeans": {"clusters": 2.5}}},
+        "initial_pools.kmeans.clusters: found 2.5, expected int | None",
+        "",
+    ),
     "budget larger than the pool": (
         {"budget": 1000},
         "budget: found initial_size 20 + budget 1000 x cycles 4 = 4020 labels",

@@ -24,7 +24,7 @@ def test_two_cores_give_the_same_bytes_as_one(finished, tmp_path):
 
 def test_a_killed_study_resumes_to_the_same_bytes(finished, tmp_path):
     project = Project.new(tmp_path / "killed")
-    moment = random.uniform(0.05, 0.9)
+    moment = random.uniform(0.05, 0.75)
     print(f"kill when {moment:.2f} of the metrics are there")
     total = len(finished.metrics())
     process = project.start("--cores", "2")

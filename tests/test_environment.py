@@ -10,7 +10,7 @@ from conftest import ROOT
 PINNED = dict(re.findall(r"^([\w.-]+)==([\w.]+)$", (ROOT / "requirements.txt").read_text(), flags=re.MULTILINE))
 PACKAGES = {"sklearn": "scikit-learn", "yaml": "PyYAML"}
 STANDARD = {"argparse", "ast", "contextlib", "dataclasses", "difflib", "functools", "hashlib", "importlib", "inspect"}
-STANDARD |= {"io", "itertools", "json", "math", "os", "pathlib", "pickle", "re", "sys", "time"}
+STANDARD |= {"io", "itertools", "json", "math", "os", "pathlib", "pickle", "re", "secrets", "sys", "time"}
 STAGES = {
     "training": ["dataset", "train", "embed", "datasets", "models"],
     "analysis": ["pool", "initial_pool", "acquire", "curves", "figures", "initial_pools", "strategies", "kernels"],

@@ -11,6 +11,7 @@ from conftest import ROOT
 
 from poolflow import plugins
 from poolflow.selection import Pool, select
+from poolflow.stage import StageError
 
 PACKAGE = ROOT / "workflow" / "poolflow"
 SIZE, CLASSES = 60, 3
@@ -120,6 +121,9 @@ def test_kmeans_takes_an_equal_number_from_each_cluster_and_tops_up(tmp_path):
         np.testing.assert_allclose(scores, 0, atol=1e-3)
     rows, _ = kmeans.select(Three, 12, np.random.default_rng(0), clusters=1)
     assert len(set(rows)) == 12
+    for clusters in (-1, 0, 61):
+        with pytest.raises(StageError, match=rf"clusters: found {clusters}, expected 1\.\.60"):
+            kmeans.select(Three, 12, np.random.default_rng(0), clusters=clusters)
 
 
 def test_a_plugin_that_breaks_the_contract_is_named(pool):
@@ -142,13 +146,12 @@ def test_a_plugin_that_breaks_the_contract_is_named(pool):
         (Plugin([0, 2], [0, np.nan]), "not finite, for row 2"),
     ]
     for plugin, message in cases:
-        with pytest.raises(Exception, match=message) as caught:
+        with pytest.raises(StageError, match=message):
             select(plugin, pool(plugin, [3]), 2, None, {})
-        assert type(caught.value).__name__ == "StageError"
-    with pytest.raises(Exception, match="only 59 of 60 are unlabelled"):
+    with pytest.raises(StageError, match="only 59 of 60 are unlabelled"):
         select(Plugin([0]), pool(Plugin([0]), [3]), 60, None, {})
     view = pool(Plugin([0]), [3])
-    with pytest.raises(Exception, match=r"mine uses pool\.features, which is not in its NEEDS"):
+    with pytest.raises(StageError, match=r"mine uses pool\.features, which is not in its NEEDS"):
         _ = view.features
 
 

@@ -3,6 +3,7 @@
 import json
 import resource
 import struct
+from pathlib import Path
 
 import h5py
 import numpy as np
@@ -172,6 +173,24 @@ def test_take_reads_any_rows_in_any_order(tmp_path, monkeypatch, block):
         for rows in ([], [0], [19, 0, 19], list(range(20)), np.random.default_rng(0).integers(0, 20, 50)):
             rows = np.array(rows, dtype=np.int64)
             np.testing.assert_array_equal(store.take(file["a"], rows), values[rows])
+
+
+def test_two_writers_of_one_file_do_not_meet(tmp_path):
+    path = tmp_path / "a.h5"
+    with store.create(path, JOB) as first, store.create(path, JOB) as second:
+        first["a"], second["a"] = np.arange(3), np.arange(3)
+    with h5py.File(path) as file:
+        assert file["a"][:].tolist() == [0, 1, 2]
+    assert [p.name for p in tmp_path.iterdir()] == ["a.h5"]
+
+
+def test_a_failing_block_leaves_what_was_there(tmp_path):
+    path = tmp_path / "a.json"
+    path.write_text("old")
+    with pytest.raises(ZeroDivisionError), store.replacing(path) as temporary:
+        Path(temporary).write_text("half")
+        raise ZeroDivisionError
+    assert [p.read_text() for p in tmp_path.iterdir()] == ["old"]
 
 
 # Training

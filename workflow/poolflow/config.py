@@ -61,11 +61,11 @@ def check(config):
     return study
 
 
-def schema_problems(config, schema, prefix=""):
+def schema_problems(config, schema, prefix=()):
     """Return one line for each place where `config` does not fit the JSON schema."""
     problems = []
     for error in sorted(Draft202012Validator(schema).iter_errors(config), key=lambda error: list(map(str, error.path))):
-        key = prefix + ".".join(map(str, error.path))
+        key = ".".join([*prefix, *map(str, error.path)])
         if error.validator == "additionalProperties":
             known = error.schema["properties"]
             for name in sorted(set(error.instance) - set(known), key=str):
@@ -149,7 +149,7 @@ def resolve(key, kind, study, schema, problems):
 def overridden(where, training, own, schema, problems):
     """Return the training settings of a learner that has `own` ones, adding to `problems`."""
     rule = schema["properties"]["training"]
-    wrong = schema_problems(own, rule, prefix=f"{where}.training.")
+    wrong = schema_problems(own, rule, prefix=(where, "training"))
     problems += wrong
     return with_defaults(training if wrong else training | own, rule)
 

@@ -13,7 +13,7 @@ KINDS = {
     "strategies": ("strategy", "select", 3),
 }
 PROVIDED = {"initial_pools": {"images"}, "strategies": {"images", "probs", "features"}}
-TYPES = {"int": int, "float": (int, float), "str": str, "bool": bool, "None": type(None)}
+TYPES = {"int": (int,), "float": (int, float), "str": (str,), "bool": (bool,), "None": (type(None),)}
 
 
 class PluginError(Exception):
@@ -76,10 +76,4 @@ def _types(annotation, default):
         text = type(default.value).__name__
     else:
         return object, "anything"
-    accepted = [TYPES[part] for part in text.split(" | ") if part in TYPES]
-    return (tuple(_flat(accepted)) or object), text
-
-
-def _flat(types):
-    for entry in types:
-        yield from entry if isinstance(entry, tuple) else (entry,)
+    return tuple(kind for part in text.split(" | ") for kind in TYPES.get(part, ())) or object, text

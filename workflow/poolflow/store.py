@@ -3,6 +3,7 @@
 import io
 import json
 import os
+import secrets
 from contextlib import contextmanager
 
 import h5py
@@ -15,9 +16,13 @@ BLOCK = 4096  # rows read or written at a time
 
 @contextmanager
 def replacing(path):
-    """Yield a temporary path; rename it to `path` when the block succeeds, remove it when it fails."""
+    """Yield a temporary path; rename it to `path` when the block succeeds, remove it when it fails.
+
+    The temporary name is the caller's alone: a job that outlived a killed Snakemake, or a lost node, may still be
+    writing the same file while the job runs again.
+    """
     os.makedirs(os.path.dirname(path) or ".", exist_ok=True)
-    temporary = f"{path}.part"
+    temporary = f"{path}.{secrets.token_hex(4)}.part"
     try:
         yield temporary
         os.replace(temporary, path)

@@ -8,14 +8,19 @@ coming from the clusters that have images left. Cost: k-means, O(N K D) an itera
 import numpy as np
 from sklearn.cluster import KMeans
 
+from poolflow.stage import StageError
+
 NEEDS = ("images",)
 ONE_PER_CLASS = True
 
 
-def select(pool, size, rng, clusters=None):
+def select(pool, size, rng, clusters: int | None = None):
     """Return `size` rows, one cluster after another in turn; the score is minus the distance to the centre."""
+    clusters = pool.classes if clusters is None else clusters
+    if not 0 < clusters <= pool.size:
+        raise StageError(f"clusters: found {clusters}, expected 1..{pool.size}, the number of images in the pool")
     pixels = pool.images.reshape(pool.size, -1).astype(np.float32) / 255
-    kmeans = KMeans(clusters or pool.classes, n_init=3, random_state=int(rng.integers(2**31)))
+    kmeans = KMeans(clusters, n_init=3, random_state=int(rng.integers(2**31)))
     distances = kmeans.fit_transform(pixels)[np.arange(pool.size), kmeans.labels_]
     # Shuffle the images, then deal the clusters out round by round: the order within a cluster is random, and
     # an exhausted cluster drops out.
