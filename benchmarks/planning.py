@@ -20,7 +20,15 @@ POOLS = {"random": None, "kmeans": None} | {f"pool{i}": {"initial_pool": "random
 KINDS = ["random", "least_confidence", "margin", "entropy", "coreset"]
 STRATEGIES = dict.fromkeys(KINDS) | {f"variant{i}": {"strategy": kind} for i, kind in enumerate(KINDS[1:4])}
 CYCLES = 9
-# Jobs of a seed: pool + per initial pool (1 choice, 1 train, 2 embed) + per chain (acquire, train, embed but the last).
+# --touch without its tenth of a second a job.
+TOUCH = """
+from snakemake.cli import main
+from snakemake.executors.touch import Executor
+Executor.SLEEPING_TIME = 0
+main(["--touch", "--cores", "1"])
+"""
+# Jobs of a seed: its pool, for each initial pool 1 choice, 1 train and 2 embed, for each chain acquire and train in
+# every cycle, and embed in all but the last.
 PER_SEED = 1 + 5 * (4 + sum(CYCLES * 2 + (CYCLES - 1) * (name != "random") for name in STRATEGIES))
 
 
@@ -50,7 +58,7 @@ def main(jobs):
             path = Path(folder, line.split("\t")[0])
             path.parent.mkdir(parents=True, exist_ok=True)
             path.touch()
-        subprocess.run([*snakemake, "--touch", "--cores", "1"], cwd=folder, capture_output=True, check=True)
+        subprocess.run([sys.executable, "-c", TOUCH], cwd=folder, capture_output=True, check=True)
         count = 2 + len(study["datasets"]) + seeds * PER_SEED + 1
         result = {"jobs": count}
         for name in ("nothing to do", "code of one strategy changed"):
