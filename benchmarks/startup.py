@@ -8,8 +8,10 @@ Runs the default study in a temporary folder, then times a start of each stage t
 import collections
 import shutil
 import statistics
+import subprocess
 import sys
 import tempfile
+from pathlib import Path
 
 from common import ENVIRONMENT, ROOT, children_cpu, machine, measured
 
@@ -32,6 +34,20 @@ def imports(code):
     return statistics.median(measured([sys.executable, "-c", f"import {code}"], env=ENVIRONMENT)[1] for _ in range(5))
 
 
+def forked():
+    """Return the CPU seconds of a process that is forked, everything imported, from another one; mean of twenty."""
+    code = (
+        "import os, resource, poolflow.train\n"
+        "for _ in range(20):\n"
+        "    if not os.fork(): os._exit(0)\n"
+        "    os.wait()\n"
+        "usage = resource.getrusage(resource.RUSAGE_CHILDREN)\n"
+        "print((usage.ru_utime + usage.ru_stime) / 20)"
+    )
+    done = subprocess.run([sys.executable, "-c", code], env=ENVIRONMENT, capture_output=True, text=True, check=True)
+    return float(done.stdout)
+
+
 def main():
     with tempfile.TemporaryDirectory() as folder:
         for part in ("workflow", "profiles", "envs"):
@@ -42,7 +58,7 @@ def main():
         wall, _, _ = measured([sys.executable, "-m", "snakemake", "--cores", "all"], cwd=folder)
         total = children_cpu() - before
         jobs = collections.Counter()
-        for path in ROOT.__class__(folder).glob("results/digits/benchmarks/**/*.tsv"):
+        for path in Path(folder).glob("results/digits/benchmarks/**/*.tsv"):
             stage = path.stem if path.stem in IMPORTS else STAGE_OF.get(path.stem)
             stage = stage or ("pool" if path.parent.name == "pool" else "figures")
             jobs[stage] += 1
@@ -54,6 +70,7 @@ def main():
         started += number * seconds
         print(f"{stage:13} {number:4} jobs x {seconds:.2f} s = {number * seconds:6.1f} CPU s")
     print(f"start-up: {started:.0f} of {total:.0f} CPU s, {started / total:.0%}")
+    print(f"a training process forked with everything imported: {forked():.3f} CPU s")
 
 
 if __name__ == "__main__":
