@@ -35,9 +35,3 @@ rule data:
     input:
         expand("<results>/{dataset}/dataset.h5", dataset=STUDY["datasets"]),
         expand("<results>/{dataset}/pool/seed{seed}.h5", dataset=STUDY["datasets"], seed=STUDY["seeds"]),
-
-
-rule tables:
-    """The study's curves.csv and summary.csv, without the figures."""
-    input:
-        rules.curves.output,

@@ -6,6 +6,7 @@ Generated images of 28 x 28, a LeNet trained on 660 labels, 60 more acquired: ea
 """
 
 import json
+import subprocess
 import sys
 import tempfile
 from pathlib import Path
@@ -36,7 +37,7 @@ def write_dataset(path, rows):
     means = rng.integers(0, 200, (10, 28, 28, 1))
     with h5py.File(path, "w") as file:
         for part, count in (("train", rows), ("test", 1000)):
-            images = file.create_dataset(f"{part}/images", (count, 28, 28, 1), "u1", chunks=(1337, 28, 28, 1))
+            images = file.create_dataset(f"{part}/images", (count, 28, 28, 1), "u1", chunks=(1000, 28, 28, 1))
             labels = rng.integers(0, 10, count)
             file[f"{part}/labels"] = labels
             for start in range(0, count, BLOCK):
@@ -48,7 +49,8 @@ def write_dataset(path, rows):
 def main(rows):
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
-        write_dataset(folder / "dataset.h5", rows)
+        # In a process of its own: a job's peak memory counts from that of the process that starts it.
+        subprocess.run([sys.executable, __file__, "write", folder / "dataset.h5", str(rows)], check=True)
         data = {"dataset": folder / "dataset.h5"}
         pool = data | {"pool": folder / "pool.h5"}
         trained = pool | {"model": folder / "model.pt"}
@@ -76,7 +78,9 @@ def main(rows):
         print(f"{rows:8} rows  " + ", ".join(f"{file} {size:.0f} MiB" for file, size in sizes.items()), flush=True)
 
 
-if __name__ == "__main__":
+if __name__ == "__main__" and sys.argv[1:2] == ["write"]:
+    write_dataset(sys.argv[2], int(sys.argv[3]))
+elif __name__ == "__main__":
     print(machine())
     for count in sys.argv[1:] or ["60000", "600000"]:
         main(int(count))

@@ -181,6 +181,6 @@ def test_the_targets_are_listed_with_what_they_make(tmp_path):
     output = Project.new(tmp_path / "p").snakemake("--list")
     lines = dict(line.split(" (", 1) for line in output.splitlines() if line.endswith(")"))
     assert set(lines) == {
-        *("all", "data", "tables"),
+        *("all", "data"),
         *("dataset", "pool", "initial_pool", "acquire", "train", "embed", "curves", "figures"),
     }

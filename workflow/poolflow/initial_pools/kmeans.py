@@ -19,8 +19,9 @@ def select(pool, size, rng, clusters: int | None = None):
     clusters = pool.classes if clusters is None else clusters
     if not 0 < clusters <= pool.size:
         raise StageError(f"clusters: found {clusters}, expected 1..{pool.size}, the number of images in the pool")
-    pixels = pool.images.reshape(pool.size, -1).astype(np.float32) / 255
-    kmeans = KMeans(clusters, n_init=3, random_state=int(rng.integers(2**31)))
+    pixels = pool.images.reshape(pool.size, -1).astype(np.float32)
+    pixels /= 255  # in place: the largest array here
+    kmeans = KMeans(clusters, n_init=3, random_state=int(rng.integers(2**31)), copy_x=False)
     distances = kmeans.fit_transform(pixels)[np.arange(pool.size), kmeans.labels_]
     # Shuffle the images, then deal the clusters out round by round: the order within a cluster is random, and
     # an exhausted cluster drops out.
