@@ -11,10 +11,10 @@ ROOT = Path(__file__).parents[1]
 ENVIRONMENT = os.environ | {"PYTHONPATH": str(ROOT / "workflow")}
 
 
-def measured(command, **options):
+def measured(command, stdout=subprocess.DEVNULL, **options):
     """Run a command; return its wall seconds, CPU seconds (with its children's) and peak memory in MiB."""
     start = time.perf_counter()
-    process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True, **options)
+    process = subprocess.Popen(command, stdout=stdout, stderr=subprocess.PIPE, text=True, **options)
     error = process.stderr.read()
     _, status, usage = os.wait4(process.pid, 0)
     process.returncode = os.waitstatus_to_exitcode(status)

@@ -306,6 +306,11 @@ def test_cuda_where_there_is_none_is_refused(monkeypatch):
     assert networks.device(NETWORK | {"device": "auto"}).type == "cpu"
 
 
+def test_images_too_small_for_the_network_are_refused():
+    with pytest.raises(StageError, match="lenet takes images of 16 x 16 at least, found 8 x 20"):
+        networks.build(NETWORK | {"network": "lenet"}, (8, 20, 1), 4)
+
+
 # What a stage imports: torch costs more than a second a process, torch.compile almost another one.
 
 

@@ -24,6 +24,11 @@ def device(config):
 def build(config, shape, classes):
     """Return the configured network for images of `shape` (height, width, channels), initialised by torch's seed."""
     plugin = import_module(f"poolflow.models.{config['network']}")
+    least = getattr(plugin, "MIN_SIDE", 1)
+    if min(shape[:2]) < least:
+        raise StageError(
+            f"{config['network']} takes images of {least} x {least} at least, found {shape[0]} x {shape[1]}"
+        )
     network = plugin.Network(shape, classes, **config["parameters"])
     return network.to(memory_format=torch.channels_last)
 
