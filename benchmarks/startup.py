@@ -1,37 +1,23 @@
 """The share of a study's CPU time that goes into starting Python and importing libraries.
 
-    python benchmarks/startup.py
+    python benchmarks/startup.py [FOLDER]
 
-Runs the default study in a temporary folder, then times a start of each stage that ends once everything is imported.
+Takes jobs of a finished default study (results/digits in FOLDER, by default here) and runs each again, in turn with a
+process that ends once all that the job needs is imported: medians of nine, in CPU seconds.
 """
 
-import collections
-import shutil
+import json
 import statistics
 import subprocess
 import sys
 import tempfile
 from pathlib import Path
 
-from common import ENVIRONMENT, ROOT, children_cpu, machine, measured
+import h5py
+from common import ENVIRONMENT, ROOT, machine, measured
 
-# What a stage has imported when it begins to work: its own imports and the plugin's.
-IMPORTS = {
-    "dataset": "poolflow.dataset, poolflow.datasets.digits",
-    "pool": "poolflow.pool",
-    "initial_pool": "poolflow.initial_pool, poolflow.initial_pools.kmeans",
-    "acquire": "poolflow.acquire, poolflow.strategies.entropy",
-    "train": "poolflow.train, poolflow.models.small_cnn",
-    "embed": "poolflow.embed, poolflow.models.small_cnn",
-    "curves": "poolflow.curves",
-    "figures": "poolflow.figures",
-}
-STAGE_OF = {"probs": "embed", "features": "embed"}
-
-
-def imports(code):
-    """Return the median CPU seconds of five processes that only import."""
-    return statistics.median(measured([sys.executable, "-c", f"import {code}"], env=ENVIRONMENT)[1] for _ in range(5))
+TURNS = 9
+JOB = "digits/small_cnn/random/entropy/seed0/cycle1"
 
 
 def forked():
@@ -48,30 +34,46 @@ def forked():
     return float(done.stdout)
 
 
-def main():
-    with tempfile.TemporaryDirectory() as folder:
-        for part in ("workflow", "profiles", "envs"):
-            shutil.copytree(ROOT / part, f"{folder}/{part}")
-        for part in ("Snakefile", "config.yaml"):
-            shutil.copy(ROOT / part, folder)
-        before = children_cpu()
-        wall, _, _ = measured([sys.executable, "-m", "snakemake", "--cores", "all"], cwd=folder)
-        total = children_cpu() - before
-        jobs = collections.Counter()
-        for path in Path(folder).glob("results/digits/benchmarks/**/*.tsv"):
-            stage = path.stem if path.stem in IMPORTS else STAGE_OF.get(path.stem)
-            stage = stage or ("pool" if path.parent.name == "pool" else "figures")
-            jobs[stage] += 1
+def main(folder):
+    results = Path(folder, "results/digits")
+    cycle, data = results / JOB, results / "digits"
+    inputs = {"dataset": data / "dataset.h5", "pool": data / "pool/seed0.h5"}
+    labeled = {"labeled": cycle / "labeled.h5"}
+    training = json.loads((cycle / "metrics.json").read_text())["provenance"]["config"]
+    with h5py.File(cycle / "probs.h5") as probs, h5py.File(cycle / "labeled.h5") as rows:
+        embedding, acquisition = probs.attrs["config"], rows.attrs["config"]
     print(machine())
-    print(f"default study: {wall:.0f} s, {total:.0f} CPU s, {sum(jobs.values())} jobs")
-    started = 0
-    for stage, number in jobs.items():
-        seconds = imports(IMPORTS[stage])
-        started += number * seconds
-        print(f"{stage:13} {number:4} jobs x {seconds:.2f} s = {number * seconds:6.1f} CPU s")
-    print(f"start-up: {started:.0f} of {total:.0f} CPU s, {started / total:.0%}")
+    jobs_total = imports_total = 0
+    with tempfile.TemporaryDirectory() as name:
+        out = Path(name)
+        outputs = {"model": out / "m.pt", "metrics": out / "m.json"}
+        embedded = {"need": "probs", "model": cycle / "model.pt", "out": out / "p.h5"}
+        stages = {
+            "train": ("train", "models.small_cnn", training, inputs | labeled | outputs, "train"),
+            "embed": ("embed", "models.small_cnn", embedding, inputs | embedded, "[pf][re]*s"),
+            "acquire": (
+                "acquire",
+                "strategies.entropy",
+                acquisition,
+                inputs | labeled | {"out": out / "l.h5"},
+                "acquire",
+            ),
+        }
+        for stage, (module, plugin, config, options, pattern) in stages.items():
+            number = len(list(results.glob(f"benchmarks/digits/**/cycle*/{pattern}.tsv")))
+            command = [sys.executable, "-m", f"poolflow.{module}", "--name", JOB, "--config", config]
+            for option, value in options.items():
+                command += [f"--{option}", str(value)]
+            only_import = [sys.executable, "-c", f"import poolflow.{module}, poolflow.{plugin}"]
+            turns = [
+                (measured(command, env=ENVIRONMENT)[1], measured(only_import, env=ENVIRONMENT)[1]) for _ in range(TURNS)
+            ]
+            job, imports = (statistics.median(times) for times in zip(*turns, strict=True))
+            jobs_total, imports_total = jobs_total + number * job, imports_total + number * imports
+            print(f"{stage:8} {number:4} jobs x {job:.2f} CPU s, of which start-up {imports:.2f} ({imports / job:.0%})")
+    print(f"together {jobs_total:.0f} CPU s, of which start-up {imports_total:.0f} ({imports_total / jobs_total:.0%})")
     print(f"a training process forked with everything imported: {forked():.3f} CPU s")
 
 
 if __name__ == "__main__":
-    main()
+    main(sys.argv[1] if sys.argv[1:] else ROOT)
