@@ -1,13 +1,24 @@
 """What the benchmarks share."""
 
 import os
-import resource
 import subprocess
 import sys
 import time
 from pathlib import Path
 
 ROOT = Path(__file__).parents[1]
+# What the benchmarks train: a LeNet, on one thread of the processor.
+NETWORK = {"network": "lenet", "parameters": {}, "threads": 1, "device": "cpu"}
+TRAINING = {
+    "batch_size": 64,
+    "optimizer": "adam",
+    "learning_rate": 0.001,
+    "momentum": 0.9,
+    "weight_decay": 0,
+    "schedule": "constant",
+    "crop": 0,
+    "flip": False,
+}
 ENVIRONMENT = os.environ | {"PYTHONPATH": str(ROOT / "workflow")}
 
 
@@ -30,9 +41,3 @@ def machine():
     ]
     cpu = names[0] if names else "unknown CPU"
     return f"{cpu}, {os.cpu_count()} cores, Python {sys.version.split()[0]}"
-
-
-def children_cpu():
-    """Return the CPU seconds of all finished child processes."""
-    usage = resource.getrusage(resource.RUSAGE_CHILDREN)
-    return usage.ru_utime + usage.ru_stime

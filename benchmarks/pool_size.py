@@ -13,22 +13,10 @@ from pathlib import Path
 
 import h5py
 import numpy as np
-from common import ENVIRONMENT, machine, measured
+from common import ENVIRONMENT, NETWORK, TRAINING, machine, measured
 
 BLOCK = 20_000
-NETWORK = {"network": "lenet", "parameters": {}, "threads": 1, "device": "cpu"}
 SELECTION = {"parameters": {}, "seed": 0, "threads": 1}
-TRAINING = {
-    "epochs": 5,
-    "batch_size": 64,
-    "optimizer": "adam",
-    "learning_rate": 0.001,
-    "momentum": 0.9,
-    "weight_decay": 0,
-    "schedule": "constant",
-    "crop": 0,
-    "flip": False,
-}
 
 
 def write_dataset(path, rows):
@@ -60,7 +48,11 @@ def main(rows):
             ("pool", {"seed": 0, "validation": 0}, data | {"out": folder / "pool.h5"}),
             ("initial_pool", SELECTION | {"initial_pool": "random", "size": 660}, pool | {"out": first}),
             ("initial_pool", SELECTION | {"initial_pool": "kmeans", "size": 660}, pool | {"out": first}),
-            ("train", NETWORK | {"seed": 0, "training": TRAINING}, trained | cycle | {"metrics": folder / "m.json"}),
+            (
+                "train",
+                NETWORK | {"seed": 0, "training": TRAINING | {"epochs": 5}},
+                trained | cycle | {"metrics": folder / "m.json"},
+            ),
             ("embed", NETWORK, trained | {"need": "probs", "out": folder / "probs.h5"}),
             ("embed", NETWORK, trained | {"need": "features", "out": folder / "features.h5"}),
             ("acquire", SELECTION | {"strategy": "random", "budget": 60}, cycle | {"out": folder / "next.h5"}),

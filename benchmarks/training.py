@@ -15,7 +15,7 @@ import time
 import numpy as np
 import torch
 import torch.nn.functional as F
-from common import ROOT, machine
+from common import NETWORK, ROOT, TRAINING, machine
 from torch.utils.data import DataLoader, Subset
 from torchvision import transforms
 from torchvision.datasets import MNIST
@@ -26,16 +26,6 @@ from poolflow import networks, train
 from poolflow.models import lenet
 
 MEAN, STD = 0.1307, 0.3081
-TRAINING = {
-    "batch_size": 64,
-    "optimizer": "adam",
-    "learning_rate": 0.001,
-    "momentum": 0.9,
-    "weight_decay": 0,
-    "schedule": "constant",
-    "flip": False,
-}
-NETWORK = {"network": "lenet", "parameters": {}, "threads": 1, "device": "cpu"}
 
 
 def plain(data, rows, test, epochs, workers):
