@@ -92,8 +92,9 @@ def test_a_mistake_is_one_line(mistake):
 
 def test_every_mistake_has_its_line():
     with pytest.raises(ConfigError) as caught:
-        check({"cycles": 0, "seeds": [-1], "strategie": []})
-    assert [line.split(":")[0] for line in str(caught.value).split("\n")] == ["strategie", "cycles", "seeds.0"]
+        check({"cycles": 0, "seeds": [-1], "strategie": [], "datasets": ["digit"], "training": {"epochs": "x"}})
+    keys = [line.split(":")[0] for line in str(caught.value).split("\n")]
+    assert keys == ["strategie", "cycles", "seeds.0", "training.epochs", "datasets"]
 
 
 def test_defaults_variants_and_overrides():

@@ -45,9 +45,9 @@ def check(config):
     """
     schema = load_schema()
     problems = schema_problems(config, schema)
-    if problems:
-        raise ConfigError("\n".join(problems))
-    study = with_defaults(config, schema)
+    # The other keys are looked at all the same, so that one run names every mistake.
+    wrong = {problem.split(":")[0].split(".")[0] for problem in problems}
+    study = with_defaults({key: value for key, value in config.items() if key not in wrong}, schema)
     try:
         for key, rule in schema["properties"].items():
             if "plugins" in rule:
