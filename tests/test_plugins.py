@@ -6,7 +6,6 @@ from importlib import import_module
 import h5py
 import numpy as np
 import pytest
-import torch
 from conftest import ROOT
 
 from poolflow import plugins
@@ -153,32 +152,6 @@ def test_a_plugin_that_breaks_the_contract_is_named(pool):
     view = pool(Plugin([0]), [3])
     with pytest.raises(StageError, match=r"mine uses pool\.features, which is not in its NEEDS"):
         _ = view.features
-
-
-def side(name):
-    return max(plugins.literals("models", name).get("MIN_SIDE", 1), 8)
-
-
-@pytest.mark.parametrize("name", plugins.names("models"))
-@pytest.mark.parametrize("channels", [1, 3])
-def test_a_network_gives_features_and_logits(name, channels):
-    torch.manual_seed(0)
-    for height, width in ((side(name), side(name)), (side(name) + 5, side(name) + 2)):
-        network = import_module(f"poolflow.models.{name}").Network((height, width, channels), 7).eval()
-        images = torch.randn(4, channels, height, width)
-        features = network.features(images)
-        assert features.ndim == 2
-        assert network(images).shape == (4, 7)
-        torch.testing.assert_close(network(images), network.head(features))
-
-
-def test_lenet_has_the_widths_of_1998():
-    lenet = import_module("poolflow.models.lenet")
-    network = lenet.Network((28, 28, 1), 10)
-    assert sum(p.numel() for p in network.parameters()) == 34_622
-    assert network.features(torch.zeros(2, 1, 28, 28)).shape == (2, 120)
-    caffe = lenet.Network((28, 28, 1), 10, first=20, second=50, hidden=500)
-    assert sum(p.numel() for p in caffe.parameters()) == 431_080
 
 
 def test_digits_are_scikit_learn_s_with_a_fixed_stratified_test_set():

@@ -8,13 +8,14 @@ LeCun, Bottou, Bengio & Haffner (1998), in its widths: 6 and 16 kernels of 5 x 5
 import torch
 from torch import nn
 
+INPUTS = ("images",)
 MIN_SIDE = 16
 
 
 class Network(nn.Module):
     """The penultimate layer has `hidden` units; Caffe's wider LeNet is first=20, second=50, hidden=500."""
 
-    def __init__(self, shape, classes, first=6, second=16, hidden=120):
+    def __init__(self, shape, classes, first=6, second=16, hidden=120, dropout=0.0):
         super().__init__()
         height, width = (((side - 4) // 2 - 4) // 2 for side in shape[:2])
         self.features = nn.Sequential(
@@ -28,7 +29,7 @@ class Network(nn.Module):
             nn.Linear(second * height * width, hidden),
             nn.ReLU(),
         )
-        self.head = nn.Linear(hidden, classes)
+        self.head = nn.Sequential(nn.Dropout(dropout), nn.Linear(hidden, classes))
 
     def forward(self, images: torch.Tensor) -> torch.Tensor:
         """Return logits, (n, classes)."""

@@ -3,13 +3,14 @@
 import torch
 from torch import nn
 
+INPUTS = ("images",)
 MIN_SIDE = 4
 
 
 class Network(nn.Module):
     """3x3 convolutions of `width` and 2 `width` channels, 2x2 max pooling, `hidden` ReLU units, a linear head."""
 
-    def __init__(self, shape, classes, width=32, hidden=128):
+    def __init__(self, shape, classes, width=32, hidden=128, dropout=0.0):
         super().__init__()
         height, side, channels = shape
         self.features = nn.Sequential(
@@ -22,7 +23,7 @@ class Network(nn.Module):
             nn.Linear(2 * width * (height // 2) * (side // 2), hidden),
             nn.ReLU(),
         )
-        self.head = nn.Linear(hidden, classes)
+        self.head = nn.Sequential(nn.Dropout(dropout), nn.Linear(hidden, classes))
 
     def forward(self, images: torch.Tensor) -> torch.Tensor:
         """Return logits, (n, classes)."""
