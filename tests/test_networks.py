@@ -319,6 +319,18 @@ def test_convolutions_are_initialised_as_he_et_al(name, fan):
         assert layer.bias is None or not layer.bias.any()
 
 
+def test_linear_layers_are_initialised_as_stated():
+    network = build("vgg16", (32, 32, 1), 100)
+    for layer, std in (
+        (network.features[3], 0.01),
+        (network.head[1], 0.01),
+        (build("conv13", (12, 12, 1), 100).head, 128**-0.5),
+        (build("resnet18", (8, 8, 1), 10).projection, (3 * 512) ** -0.5),  # torch's default, uniform
+    ):
+        assert layer.weight.std().item() == pytest.approx(std, rel=0.05)
+        assert layer.bias.abs().max() <= (512**-0.5 if layer.out_features == 128 else 0)
+
+
 def test_only_networks_of_torchvision_import_it():
     light = [f"poolflow.models.{name}" for name in NETWORKS if name not in ("resnet18", "vgg16")]
     code = f"import sys, {', '.join(light)}; print({{'torchvision', 'torch._dynamo'}} & set(sys.modules))"
