@@ -6,19 +6,18 @@ import sys
 import time
 from pathlib import Path
 
+sys.path.insert(0, str(Path(__file__).parents[1] / "workflow"))
+
+from poolflow.config import load_schema, with_defaults
+
 ROOT = Path(__file__).parents[1]
 # What the benchmarks train: a LeNet, on one thread of the processor.
-NETWORK = {"network": "lenet", "parameters": {}, "threads": 1, "device": "cpu"}
-TRAINING = {
-    "batch_size": 64,
-    "optimizer": "adam",
-    "learning_rate": 0.001,
-    "momentum": 0.9,
-    "weight_decay": 0,
-    "schedule": "constant",
-    "crop": 0,
-    "flip": False,
-}
+NETWORK = {"network": "lenet", "parameters": {}, "threads": 1, "device": "cpu", "deterministic": True}
+TRAIN = NETWORK | {"members": 1, "seed": 0}
+EMBED = NETWORK | {"precision": "float32"}
+SCHEMA = load_schema()["properties"]
+POOL = {"seed": 0, "pool": with_defaults({}, SCHEMA["pool"])}
+TRAINING = with_defaults({"batch_size": 64}, SCHEMA["training"])
 ENVIRONMENT = os.environ | {"PYTHONPATH": str(ROOT / "workflow")}
 
 

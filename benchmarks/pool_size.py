@@ -13,7 +13,7 @@ from pathlib import Path
 
 import h5py
 import numpy as np
-from common import ENVIRONMENT, NETWORK, TRAINING, machine, measured
+from common import EMBED, ENVIRONMENT, POOL, TRAIN, TRAINING, machine, measured
 
 BLOCK = 20_000
 SELECTION = {"parameters": {}, "seed": 0, "threads": 1}
@@ -45,16 +45,16 @@ def main(rows):
         cycle = pool | {"labeled": folder / "labeled.h5"}
         first = folder / "labeled.h5"
         jobs = [
-            ("pool", {"seed": 0, "validation": 0}, data | {"out": folder / "pool.h5"}),
+            ("pool", POOL, data | {"out": folder / "pool.h5"}),
             ("initial_pool", SELECTION | {"initial_pool": "random", "size": 660}, pool | {"out": first}),
             ("initial_pool", SELECTION | {"initial_pool": "kmeans", "size": 660}, pool | {"out": first}),
             (
                 "train",
-                NETWORK | {"seed": 0, "training": TRAINING | {"epochs": 5}},
+                TRAIN | {"training": TRAINING | {"epochs": 5}},
                 trained | cycle | {"metrics": folder / "m.json"},
             ),
-            ("embed", NETWORK, trained | {"need": "probs", "out": folder / "probs.h5"}),
-            ("embed", NETWORK, trained | {"need": "features", "out": folder / "features.h5"}),
+            ("embed", EMBED, trained | {"need": "probs", "out": folder / "probs.h5"}),
+            ("embed", EMBED, trained | {"need": "features", "out": folder / "features.h5"}),
             ("acquire", SELECTION | {"strategy": "random", "budget": 60}, cycle | {"out": folder / "next.h5"}),
             ("acquire", SELECTION | {"strategy": "entropy", "budget": 60}, cycle | {"out": folder / "next.h5"}),
             ("acquire", SELECTION | {"strategy": "coreset", "budget": 60}, cycle | {"out": folder / "next.h5"}),

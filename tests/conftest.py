@@ -10,7 +10,22 @@ from pathlib import Path
 import pytest
 import yaml
 
+from poolflow.config import load_schema, with_defaults
+
 ROOT = Path(__file__).parents[1]
+# What the stages are given when a test runs them without Snakemake.
+TRAINING = with_defaults({}, load_schema()["properties"]["training"]) | {
+    "epochs": 30,
+    "batch_size": 8,
+    "optimizer": "sgd",
+    "learning_rate": 0.05,
+    "weight_decay": 0.001,
+    "schedule": "cosine",
+}
+NETWORK = {"network": "small_cnn", "parameters": {}, "threads": 1, "device": "cpu", "deterministic": True}
+TRAIN = NETWORK | {"members": 1, "seed": 0}
+EMBED = NETWORK | {"precision": "float32"}
+POOL = {"seed": 0, "pool": with_defaults({}, load_schema()["properties"]["pool"])}
 TINY = {
     "study": "tiny",
     "initial_pools": ["random", "kmeans"],
@@ -19,7 +34,7 @@ TINY = {
     "initial_size": 10,
     "budget": 5,
     "cycles": 2,
-    "validation": 0.1,
+    "pool": {"validation": 0.1},
     "training": {"epochs": 2},
 }
 # A strategy of the user's own, with a parameter and a helper that nothing else imports.

@@ -1,9 +1,10 @@
 """Mistakes in a config: one line each, with the key, what was found and what to write."""
 
 import pytest
-from conftest import Project
+import yaml
+from conftest import ROOT, Project
 
-from poolflow.config import ConfigError, check, load_schema
+from poolflow.config import ConfigError, check, load_schema, recipes
 
 MISTAKES = {
     "unknown key": ({"strategys": ["random"]}, "strategys: found unknown key 'strategys'", "did you mean strategies?"),
@@ -52,7 +53,58 @@ MISTAKES = {
         "budget: found initial_size 20 + budget 1000 x cycles 4 = 4020 labels",
         "at most the 1437 images in the pool of digits",
     ),
-    "pool without the validation": ({"budget": 300, "validation": 0.5}, "budget: found", "at most the 719 images"),
+    "pool without the validation": (
+        {"budget": 300, "pool": {"validation": 0.5}},
+        "budget: found",
+        "at most the 719 images in the pool of digits",
+    ),
+    "subset of the pool": ({"budget": 30, "pool": {"subset": 99}}, "budget: found", "at most the 99 images"),
+    "long tail": ({"budget": 300, "pool": {"imbalance": 50}}, "budget: found", "at most the 398 images"),
+    "unknown key of a pool": (
+        {"datasets": {"digits": {"pool": {"flip": True}}}},
+        "datasets.digits.pool.flip: found unknown key 'flip'",
+        "did you mean flips?",
+    ),
+    "more classes than there are": (
+        {"pool": {"known_classes": 6, "novel_classes": 5, "images_per_class": 10}},
+        "pool.known_classes: found 6 known + 5 novel classes, expected at most the 10 of digits",
+        "",
+    ),
+    "labels that nobody gave": (
+        {"initial_pools": ["given"]},
+        "initial_pools.given: no labels of digits are given from the start; write pool: {start: N}",
+        "",
+    ),
+    "unknown recipe": (
+        {"training": {"recipe": "chandra2021_cifr"}},
+        "training.recipe: found unknown recipe 'chandra2021_cifr'",
+        "did you mean chandra2021_cifar?",
+    ),
+    "unknown recipe of a learner": (
+        {"learners": {"small_cnn": {"training": {"recipe": "fasst"}}}},
+        "learners.small_cnn.training.recipe: found unknown recipe 'fasst'",
+        "did you mean fast?",
+    ),
+    "best epoch by no validation": (
+        {"training": {"best_epoch": True}},
+        "learners.small_cnn.training.best_epoch: digits has no validation split",
+        "write pool: {validation: 0.1}",
+    ),
+    "patience without a best epoch": (
+        {"training": {"patience": 3}},
+        "learners.small_cnn.training.patience: found 3, expected best_epoch: true",
+        "",
+    ),
+    "steps of no length": (
+        {"training": {"schedule": "step"}},
+        "learners.small_cnn.training.schedule_epochs: found 0, expected the epochs between two steps",
+        "",
+    ),
+    "Nesterov without momentum": (
+        {"training": {"optimizer": "sgd", "momentum": 0, "nesterov": True}},
+        "learners.small_cnn.training.nesterov: found True with momentum 0",
+        "",
+    ),
     "initial pool too small": (
         {"initial_pools": ["kmeans"], "initial_size": 9},
         "initial_size: found 9, expected at least 10",
@@ -110,6 +162,7 @@ def test_defaults_variants_and_overrides():
     training = study["learners"]["wide"]["training"]
     assert (training["epochs"], training["batch_size"], training["optimizer"]) == (3, 16, "adam")
     assert isinstance(training["epochs"], int)
+    assert study["datasets"]["digits"]["pool"] == study["pool"]
     assert study["initial_pools"] == {"random": {"plugin": "random", "parameters": {}}}
 
 
@@ -185,3 +238,51 @@ def test_the_targets_are_listed_with_what_they_make(tmp_path):
         *("all", "data"),
         *("dataset", "pool", "initial_pool", "acquire", "train", "embed", "curves", "figures"),
     }
+
+
+def resolved(training, own):
+    learners = {"a": {"network": "small_cnn", "training": own}}
+    return check({"training": training, "learners": learners, "pool": {"validation": 0.1}})["learners"]["a"]["training"]
+
+
+def test_a_recipe_is_the_base_and_what_is_written_beside_it_wins():
+    defaults = check({})["training"]
+    cifar = recipes()["chandra2021_cifar"]
+    assert resolved({"recipe": "chandra2021_cifar"}, {}) == defaults | cifar | {"recipe": "chandra2021_cifar"}
+    assert resolved({"recipe": "chandra2021_cifar", "epochs": 7}, {"crop": 0})["epochs"] == 7
+    assert resolved({"recipe": "chandra2021_cifar", "epochs": 7}, {"crop": 0})["crop"] == 0
+    # A learner's own recipe takes the place of all that the study says.
+    own = resolved({"recipe": "chandra2021_cifar", "epochs": 7}, {"recipe": "chandra2021_mnist", "batch_size": 8})
+    expected = recipes()["chandra2021_mnist"] | {"recipe": "chandra2021_mnist", "batch_size": 8}
+    assert own == defaults | expected
+
+
+@pytest.mark.parametrize("name", recipes())
+def test_a_recipe_is_valid(name):
+    study = check({"training": {"recipe": name}, "pool": {"validation": 0.1}})
+    assert study["training"] == check({})["training"] | recipes()[name] | {"recipe": name}
+
+
+def test_recipes_have_the_numbers_of_the_papers():
+    def values(name, *keys):
+        return tuple(resolved({"recipe": name}, {})[key] for key in keys)
+
+    table1 = ("epochs", "optimizer", "learning_rate", "schedule", "batch_size", "weight_decay", "momentum")
+    assert values("chandra2021_cifar", *table1) == (200, "sgd", 0.025, "cosine", 96, 0.0003, 0.9)
+    assert values("chandra2021_mnist", *table1) == (100, "adam", 0.005, "constant", 64, 0.0003, 0.9)
+    assert values("chandra2021_tiny", *table1) == (100, "adam", 0.001, "constant", 200, 0.0003, 0.9)
+    for name in ("chandra2021_cifar", "chandra2021_mnist", "chandra2021_tiny"):
+        assert values(name, "best_epoch", "members", "passes", "warm_start") == (True, 3, 25, False)
+    steps = ("epochs", "batch_size", "learning_rate", "momentum", "schedule", "schedule_epochs", "schedule_factor")
+    assert values("geifman2017_cifar", *steps) == (250, 128, 0.1, 0.9, "step", 20, 0.5)
+    assert values("geifman2017_mnist", "optimizer", "flip") == ("adam", False)
+    cosine = ("epochs", "learning_rate", "schedule", "schedule_epochs", "weight_decay", "momentum", "nesterov", "ema")
+    assert values("simeoni2019", *cosine) == (200, 0.2, "cosine", 210, 0.0002, 0.9, True, 0.999)
+    updates = ("iterations", "batch_size", "learning_rate", "momentum", "weight_decay", "replay", "warm_start")
+    assert values("kaeding2016", *updates) == (1000, 64, 0.0001, 0.9, 0.0005, 0.9, True)
+
+
+@pytest.mark.parametrize("path", sorted(ROOT.glob("studies/*.yaml")), ids=lambda path: path.stem)
+def test_the_studies_are_valid(path):
+    config = yaml.safe_load(path.read_text())
+    assert check(config)["study"] == path.stem

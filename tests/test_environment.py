@@ -2,6 +2,7 @@
 
 import ast
 import re
+import sys
 
 import pytest
 import yaml
@@ -9,8 +10,6 @@ from conftest import ROOT
 
 PINNED = dict(re.findall(r"^([\w.-]+)==([\w.]+)$", (ROOT / "requirements.txt").read_text(), flags=re.MULTILINE))
 PACKAGES = {"sklearn": "scikit-learn", "yaml": "PyYAML"}
-STANDARD = {"argparse", "ast", "contextlib", "dataclasses", "difflib", "functools", "hashlib", "importlib", "inspect"}
-STANDARD |= {"io", "itertools", "json", "math", "os", "pathlib", "pickle", "re", "secrets", "sys", "time"}
 STAGES = {
     "training": ["dataset", "train", "embed", "datasets", "models"],
     "analysis": ["pool", "initial_pool", "acquire", "curves", "figures", "initial_pools", "strategies", "kernels"],
@@ -48,5 +47,5 @@ def test_an_environment_names_what_its_stages_import(name):
                 imported |= {alias.name.split(".")[0] for alias in node.names}
             elif isinstance(node, ast.ImportFrom) and not node.level:
                 imported.add(node.module.split(".")[0])
-    needed = {PACKAGES.get(module, module) for module in imported - STANDARD - {"poolflow"}}
+    needed = {PACKAGES.get(module, module) for module in imported - sys.stdlib_module_names - {"poolflow"}}
     assert needed <= set(pip_section(name)), needed - set(pip_section(name))

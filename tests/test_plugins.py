@@ -52,8 +52,13 @@ def pool(tmp_path):
         file["train/images"] = rng.integers(0, 256, (80, 8, 8, 1), dtype=np.uint8)
     with h5py.File(tmp_path / "pool.h5", "w") as file:
         file["indices"] = indices
-        file.attrs["classes"] = CLASSES
-    for need, values in {"probs": probs, "features": rng.normal(size=(SIZE, 5)).astype(np.float32)}.items():
+        file["flip"], file["given"] = np.zeros(SIZE, bool), np.ones(SIZE, bool)
+        file["validation"] = np.empty(0, np.int64)
+        file.attrs.update(classes=CLASSES, class_ids=np.arange(CLASSES), noise=0.0, noise_seed=0)
+    outputs = {"probs": probs, "features": rng.normal(size=(SIZE, 5)).astype(np.float32)}
+    for need in ("mc_probs", "ensemble_probs"):
+        outputs[need] = rng.dirichlet(np.ones(CLASSES), (SIZE, 4)).astype(np.float32)
+    for need, values in outputs.items():
         with h5py.File(tmp_path / f"{need}.h5", "w") as file:
             file[need] = values
 

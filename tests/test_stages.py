@@ -8,25 +8,12 @@ from pathlib import Path
 import h5py
 import numpy as np
 import pytest
-import torch
-from conftest import Project
+from conftest import EMBED, POOL, TRAIN, TRAINING, Project
 
-from poolflow import networks, store, train
+from poolflow import store
 from poolflow.pool import validation_rows
 from poolflow.stage import Job, StageError
 
-TRAINING = {
-    "epochs": 30,
-    "batch_size": 8,
-    "optimizer": "sgd",
-    "learning_rate": 0.05,
-    "momentum": 0.9,
-    "weight_decay": 0.001,
-    "schedule": "cosine",
-    "crop": 0,
-    "flip": False,
-}
-NETWORK = {"network": "small_cnn", "parameters": {}, "threads": 1, "device": "cpu"}
 DATASET = {"dataset": "digits", "parameters": {}}
 JOB = Job("train", "digits/random/seed0", {"seed": 3}, "abc")
 
@@ -105,7 +92,7 @@ def test_validation_is_stratified_and_outside_the_pool(study):
     assert sorted([*pool, *validation]) == list(range(1437))
     expected = [round(0.1 * count) for count in np.bincount(labels)]
     assert np.bincount(labels[validation]).tolist() == expected
-    assert validation_rows(labels, 0, np.random.default_rng(0)).tolist() == []
+    assert validation_rows(np.arange(9), labels, 0, np.random.default_rng(0)).tolist() == []
 
 
 def test_curves_and_summary_are_the_metrics(finished):
@@ -132,7 +119,7 @@ def test_the_summary_s_std_is_the_sample_standard_deviation(stage, tmp_path):
             path = tmp_path / f"r/d/l/{chain}/seed{seed}/cycle{cycle}/metrics.json"
             path.parent.mkdir(parents=True)
             path.write_text(json.dumps({"labeled": 10, "test_accuracy": value, "seconds": 1.0}))
-    config = {"datasets": ["d"], "learners": ["l"], "initial_pools": ["p"], "strategies": ["s"], "seeds": [0, 1, 2]}
+    config = {"datasets": ["d"], "learners": ["l"], "initial_pools": ["p"], "strategies": {"s": ""}, "seeds": [0, 1, 2]}
     done = stage("curves", config | {"cycles": 1}, results="r", curves="c.csv", summary="s.csv")
     assert done.returncode == 0, done.stderr
     lines = (tmp_path / "s.csv").read_text().splitlines()
@@ -193,131 +180,13 @@ def test_a_failing_block_leaves_what_was_there(tmp_path):
     assert [p.read_text() for p in tmp_path.iterdir()] == ["old"]
 
 
-# Training
-
-
-def clusters(n=40, classes=4):
-    rng = np.random.default_rng(0)
-    labels = np.arange(n) % classes
-    images = rng.normal(30 + 60 * labels[:, None, None, None], 8, (n, 8, 8, 1)).clip(0, 255).astype(np.uint8)
-    return torch.from_numpy(images), torch.from_numpy(labels)
-
-
-def fitted(seed=0, n=40, **changes):
-    torch.manual_seed(seed)
-    images, labels = clusters(n)
-    network = networks.build(NETWORK, images.shape[1:], 4)
-    normalise = networks.Normalise(np.array([0.5]), np.array([0.25]), torch.device("cpu"))
-    train.fit(network, normalise, images, labels, TRAINING | changes)
-    return network, train.evaluate(network, normalise, images, labels)
-
-
-@pytest.mark.parametrize("optimizer", ["sgd", "adam", "adamw"])
-def test_training_learns(optimizer):
-    rate = {"sgd": 0.05, "adam": 0.002, "adamw": 0.002}[optimizer]
-    _, result = fitted(optimizer=optimizer, learning_rate=rate)
-    assert result["accuracy"] == 1
-    assert result["class_accuracy"] == [1, 1, 1, 1]
-
-
-@pytest.mark.parametrize("n", [1, 2, 9, 17])
-def test_any_number_of_images_can_be_trained_on(n):
-    _, result = fitted(n=n, epochs=1)
-    assert np.isfinite(result["loss"])
-    assert result["class_accuracy"].count(None) == max(0, 4 - n)
-
-
-@pytest.mark.parametrize("schedule", ["constant", "cosine"])
-@pytest.mark.parametrize("optimizer", ["sgd", "adam", "adamw"])
-def test_an_update_is_torch_s_own(optimizer, schedule):
-    """The optimizers without torch.compile's decorators do what the untouched ones do in a plain loop."""
-    torch.manual_seed(1)
-    images, labels = clusters()
-    normalise = networks.Normalise(np.array([0.5]), np.array([0.25]), torch.device("cpu"))
-    torch.manual_seed(1)
-    network = networks.build(NETWORK, images.shape[1:], 4)
-    plain = {
-        "sgd": lambda p: torch.optim.SGD(p, lr=0.05, momentum=0.9, weight_decay=0.1),
-        "adam": lambda p: torch.optim.Adam(p, lr=0.05, weight_decay=0.1),
-        "adamw": lambda p: torch.optim.AdamW(p, lr=0.05, weight_decay=0.1),
-    }[optimizer](network.parameters())
-    total = 5 * 3
-    for epoch in range(3):
-        for step, batch in enumerate(torch.randperm(40).tensor_split(5)):
-            rate = 0.05 * (1 + np.cos(np.pi * (5 * epoch + step) / total)) / 2 if schedule == "cosine" else 0.05
-            plain.param_groups[0]["lr"] = rate
-            plain.zero_grad()
-            torch.nn.functional.cross_entropy(network(normalise(images[batch])), labels[batch]).backward()
-            plain.step()
-    ours, _ = fitted(seed=1, epochs=3, optimizer=optimizer, schedule=schedule, weight_decay=0.1)
-    for expected, found in zip(network.parameters(), ours.parameters(), strict=True):
-        torch.testing.assert_close(found, expected, rtol=1e-3, atol=1e-5)
-
-
-def test_a_crop_is_a_window_of_the_padded_image_and_each_image_has_its_own():
-    torch.manual_seed(0)
-    images = torch.from_numpy(np.random.default_rng(0).integers(1, 256, (300, 6, 5, 3), dtype=np.uint8))
-    padded = np.pad(images.numpy(), ((0, 0), (2, 2), (2, 2), (0, 0)))
-    out = train.augment(images, 2, False).numpy()
-    shifts = set()
-    for image, whole in zip(out, padded, strict=True):
-        found = [(y, x) for y in range(5) for x in range(5) if np.array_equal(whole[y : y + 6, x : x + 5], image)]
-        assert len(found) == 1
-        shifts.add(found[0])
-    assert len(shifts) == 25
-
-
-def test_a_flip_mirrors_about_half_of_the_images():
-    torch.manual_seed(0)
-    images = torch.from_numpy(np.random.default_rng(0).integers(0, 256, (400, 4, 5, 1), dtype=np.uint8))
-    out = train.augment(images, 0, True)
-    mirrored = (out == images.flip(2)).flatten(1).all(dim=1)
-    kept = (out == images).flatten(1).all(dim=1)
-    assert (mirrored ^ kept).all()
-    assert 160 < int(mirrored.sum()) < 240
-    assert train.augment(images, 0, False) is images
-
-
-def test_normalisation_gives_zero_mean_and_unit_deviation():
-    images = torch.from_numpy(np.random.default_rng(0).integers(0, 256, (200, 8, 6, 3), dtype=np.uint8))
-    scaled = images.double() / 255
-    mean, std = scaled.mean(dim=(0, 1, 2)).numpy(), scaled.std(dim=(0, 1, 2), correction=0).numpy()
-    out = networks.Normalise(mean, std, torch.device("cpu"))(images)
-    assert out.shape == (200, 3, 8, 6)
-    assert out.is_contiguous(memory_format=torch.channels_last)
-    torch.testing.assert_close(out.mean(dim=(0, 2, 3)), torch.zeros(3), atol=1e-5, rtol=0)
-    torch.testing.assert_close(out.std(dim=(0, 2, 3), correction=0), torch.ones(3), atol=1e-5, rtol=0)
-
-
-def test_evaluation_is_accuracy_and_cross_entropy():
-    network, result = fitted(epochs=2)
-    images, labels = clusters()
-    normalise = networks.Normalise(np.array([0.5]), np.array([0.25]), torch.device("cpu"))
-    with torch.no_grad():
-        probs = network(normalise(images)).double().softmax(dim=1).numpy()
-    assert result["accuracy"] == (probs.argmax(axis=1) == labels.numpy()).mean()
-    assert result["loss"] == pytest.approx(-np.log(probs[np.arange(40), labels.numpy()]).mean())
-
-
-def test_cuda_where_there_is_none_is_refused(monkeypatch):
-    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
-    with pytest.raises(StageError, match="torch sees no CUDA GPU; write auto or cpu"):
-        networks.device(NETWORK | {"device": "cuda"})
-    assert networks.device(NETWORK | {"device": "auto"}).type == "cpu"
-
-
-def test_images_too_small_for_the_network_are_refused():
-    with pytest.raises(StageError, match="lenet takes images of 16 x 16 at least, found 8 x 20"):
-        networks.build(NETWORK | {"network": "lenet"}, (8, 20, 1), 4)
-
-
 # What a stage imports: torch costs more than a second a process, torch.compile almost another one.
 
 
 @pytest.mark.parametrize(
     ("name", "config", "forbidden"),
     [
-        ("pool", {"seed": 0, "validation": 0.1}, ["torch", "pandas", "sklearn"]),
+        ("pool", POOL, ["torch", "pandas", "sklearn"]),
         (
             "acquire",
             {"strategy": "entropy", "parameters": {}, "budget": 5, "seed": 0, "threads": 1},
@@ -325,10 +194,10 @@ def test_images_too_small_for_the_network_are_refused():
         ),
         (
             "train",
-            NETWORK | {"seed": 0, "training": TRAINING | {"epochs": 1}},
+            TRAIN | {"training": TRAINING | {"epochs": 1}},
             ["torch._dynamo", "torchvision", "pandas", "sklearn"],
         ),
-        ("embed", NETWORK, ["torch._dynamo", "torchvision", "pandas", "sklearn"]),
+        ("embed", EMBED, ["torch._dynamo", "torchvision", "pandas", "sklearn"]),
         ("initial_pool", {"initial_pool": "kmeans", "parameters": {}, "size": 10, "seed": 0, "threads": 1}, ["torch"]),
         (
             "figures",
@@ -340,13 +209,14 @@ def test_images_too_small_for_the_network_are_refused():
 def test_a_stage_imports_only_what_it_needs(stage, study, inputs, tmp_path, name, config, forbidden):
     needed = {
         "pool": ["dataset", "out"],
-        "acquire": ["dataset", "pool", "labeled", "out"],
+        "acquire": ["dataset", "pool", "labeled", "needs", "out"],
         "train": ["dataset", "pool", "labeled", "model", "metrics"],
         "embed": ["need", "dataset", "pool", "model", "out"],
         "initial_pool": ["dataset", "pool", "out"],
         "figures": ["curves", "by_strategy", "by_pool"],
     }[name]
     options = inputs | {"need": "probs", "curves": study.parent / "curves.csv"}
+    options["needs"] = study / "small_cnn/random/entropy/seed0/cycle1/probs.h5"
     outputs = {option: tmp_path / "out" / option for option in ("out", "metrics", "by_strategy", "by_pool")}
     if name == "train":
         outputs["model"] = tmp_path / "out" / "model"
@@ -371,7 +241,7 @@ def failure(done, tmp_path, written=("out",)):
 
 
 def test_a_diverging_loss_names_the_run(stage, inputs, tmp_path):
-    config = NETWORK | {"seed": 0, "training": TRAINING | {"learning_rate": 1e20}}
+    config = TRAIN | {"training": TRAINING | {"learning_rate": 1e20}}
     line = failure(
         stage("train", config, **inputs | {"model": tmp_path / "m.pt", "metrics": tmp_path / "m.json"}), tmp_path, ["m"]
     )
@@ -380,7 +250,7 @@ def test_a_diverging_loss_names_the_run(stage, inputs, tmp_path):
 
 
 def test_a_loss_that_diverges_in_the_last_update_is_no_result(stage, inputs, tmp_path):
-    config = NETWORK | {"seed": 0, "training": TRAINING | {"learning_rate": 1e30, "epochs": 1, "batch_size": 99}}
+    config = TRAIN | {"training": TRAINING | {"learning_rate": 1e30, "epochs": 1, "batch_size": 99}}
     options = inputs | {"model": tmp_path / "m.pt", "metrics": tmp_path / "m.json"}
     line = failure(stage("train", config, **options), tmp_path, ["m"])
     assert line.endswith("the train loss is nan after training; lower the learning_rate")
@@ -390,19 +260,19 @@ def test_a_loss_that_diverges_in_the_last_update_is_no_result(stage, inputs, tmp
 def test_a_truncated_file_is_named(stage, inputs, tmp_path, size):
     broken = tmp_path / "broken.h5"
     broken.write_bytes(inputs["dataset"].read_bytes()[:size])
-    line = failure(stage("pool", {"seed": 0, "validation": 0}, dataset=broken, out=tmp_path / "out.h5"), tmp_path)
+    line = failure(stage("pool", POOL, dataset=broken, out=tmp_path / "out.h5"), tmp_path)
     assert f"{broken} is not a complete HDF5 file" in line
     assert "delete it and run again" in line
 
 
 def test_a_missing_file_is_named(stage, tmp_path):
-    line = failure(stage("pool", {"seed": 0, "validation": 0}, dataset="no.h5", out=tmp_path / "out.h5"), tmp_path)
+    line = failure(stage("pool", POOL, dataset="no.h5", out=tmp_path / "out.h5"), tmp_path)
     assert line.endswith("no.h5 is missing; run snakemake again to make it")
 
 
 def test_another_file_in_its_place_is_named(stage, inputs, tmp_path):
     dataset = inputs["labeled"]
-    line = failure(stage("pool", {"seed": 0, "validation": 0}, dataset=dataset, out=tmp_path / "out.h5"), tmp_path)
+    line = failure(stage("pool", POOL, dataset=dataset, out=tmp_path / "out.h5"), tmp_path)
     assert f"{dataset} lacks what is asked of it" in line
 
 
@@ -411,7 +281,7 @@ def test_a_truncated_model_is_named(stage, inputs, tmp_path, size):
     model = tmp_path / "model.pt"
     model.write_bytes(inputs["model"].read_bytes()[:size])
     options = {"dataset": inputs["dataset"], "pool": inputs["pool"], "model": model, "need": "probs"}
-    line = failure(stage("embed", NETWORK, **options, out=tmp_path / "out.h5"), tmp_path)
+    line = failure(stage("embed", EMBED, **options, out=tmp_path / "out.h5"), tmp_path)
     assert f"{model} is not a complete model" in line
 
 
@@ -426,12 +296,12 @@ def test_a_full_disk_is_one_line(stage, inputs, tmp_path, name, kilobytes):
         "dataset": lambda: stage("dataset", DATASET, *limit, **unwritten, root="data", out=out),
         "train": lambda: stage(
             "train",
-            NETWORK | {"seed": 0, "training": TRAINING | {"epochs": 1}},
+            TRAIN | {"training": TRAINING | {"epochs": 1}},
             *limit,
             **unwritten,
             **inputs | {"model": out, "metrics": tmp_path / "out.json"},
         ),
-        "embed": lambda: stage("embed", NETWORK, *limit, **unwritten, **options, need="features", out=out),
+        "embed": lambda: stage("embed", EMBED, *limit, **unwritten, **options, need="features", out=out),
     }[name]()
     assert f"cannot write {out}: [Errno 27] File too large" in failure(done, tmp_path)
     assert resource.getrlimit(resource.RLIMIT_FSIZE)[0] == resource.RLIM_INFINITY

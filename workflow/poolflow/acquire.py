@@ -9,14 +9,14 @@ from poolflow.selection import Pool, read_labeled, select, write_labeled
 from poolflow.stage import run
 
 
-def main(job, dataset, pool, labeled, out):
+def main(job, dataset, pool, labeled, out, needs=()):
     """Write this cycle's `labeled.h5`: the last cycle's, and `budget` more rows.
 
-    Beside the last cycle's `labeled` lies a file `<need>.h5` for each output of the network that the strategy needs.
+    `needs` are the last cycle's files `<need>.h5`, one for each output of the network that the strategy needs.
     """
     plugin = import_module(f"poolflow.strategies.{job.config['strategy']}")
     rows, scores, cycles = read_labeled(labeled)
-    files = {need: f"{os.path.dirname(labeled)}/{need}.h5" for need in plugin.NEEDS}
+    files = {os.path.basename(path).removesuffix(".h5"): path for path in needs}
     view = Pool(plugin, pool, rows, files, dataset)
     new, new_scores = select(plugin, view, job.config["budget"], job.rng("acquire"), job.config["parameters"])
     cycle = cycles[-1] + 1

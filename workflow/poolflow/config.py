@@ -11,8 +11,12 @@ import yaml
 from jsonschema import Draft202012Validator
 
 from poolflow import plugins
+from poolflow.counts import pool_size
 
-SCHEMA = Path(__file__).parents[1] / "schemas" / "config.schema.yaml"
+WORKFLOW = Path(__file__).parents[1]
+SCHEMA = WORKFLOW / "schemas" / "config.schema.yaml"
+# What an entry of a kind may set for itself of a block of the study.
+OWN = {"datasets": "pool", "models": "training"}
 WORDS = {
     "integer": "a whole number",
     "number": "a number",
@@ -32,11 +36,16 @@ def load_schema():
     return yaml.safe_load(SCHEMA.read_text())
 
 
+def recipes():
+    """Return the named presets of `training`: {name: its keys}."""
+    return {path.stem: yaml.safe_load(path.read_text()) for path in sorted((WORKFLOW / "recipes").glob("*.yaml"))}
+
+
 def check(config):
     """Return the config with all defaults filled in and its plugins resolved.
 
     `datasets`, `learners`, `initial_pools` and `strategies` become mappings from a name to {the plugin's name under
-    `plugin`, its `parameters`, for a learner also its `training`}.
+    `plugin`, its `parameters`, for a data set also its `pool`, for a learner its `training`}.
 
     Raises
     ------
@@ -47,13 +56,16 @@ def check(config):
     problems = schema_problems(config, schema)
     # The other keys are looked at all the same, so that one run names every mistake.
     wrong = {problem.split(":")[0].split(".")[0] for problem in problems}
-    study = with_defaults({key: value for key, value in config.items() if key not in wrong}, schema)
+    config = {key: value for key, value in config.items() if key not in wrong}
+    config["training"] = with_recipe("training", config.get("training", {}), problems)
+    study = with_defaults(config, schema)
     try:
         for key, rule in schema["properties"].items():
             if "plugins" in rule:
                 study[key] = resolve(key, rule["plugins"], study, schema, problems)
         if not problems:
-            check_sizes(study, problems)
+            check_training(study, problems)
+            check_data(study, problems)
     except plugins.PluginError as error:
         problems.append(str(error))
     if problems:
@@ -138,55 +150,108 @@ def resolve(key, kind, study, schema, problems):
             problems.append(unknown(place, word.replace("_", " "), plugin, plugins.names(kind)))
             continue
         entry = {"plugin": plugin}
-        if kind == "models":
-            entry["training"] = overridden(where, study["training"], settings.pop("training", {}), schema, problems)
+        if kind in OWN:
+            block = OWN[kind]
+            entry[block] = overridden(where, block, study[block], settings.pop(block, {}), schema, problems)
         check_parameters(where, kind, plugin, word, settings, problems)
         plugins.literals(kind, plugin)
         resolved[name] = entry | {"parameters": settings}
     return resolved
 
 
-def overridden(where, training, own, schema, problems):
-    """Return the training settings of a learner that has `own` ones, adding to `problems`."""
-    rule = schema["properties"]["training"]
-    wrong = schema_problems(own, rule, prefix=(where, "training"))
+def overridden(where, block, shared, own, schema, problems):
+    """Return the settings of a block for an entry that has `own` ones beside the study's `shared`, or a recipe's."""
+    rule = schema["properties"][block]
+    wrong = schema_problems(own, rule, prefix=(where, block))
     problems += wrong
-    return with_defaults(training if wrong else training | own, rule)
+    if wrong:
+        return shared
+    base = {} if own.get("recipe") else shared
+    return with_defaults(base | with_recipe(f"{where}.{block}", own, problems), rule)
+
+
+def with_recipe(where, settings, problems):
+    """Return training settings on top of those of the recipe that they name, adding to `problems`."""
+    name = settings.get("recipe")
+    if not name:
+        return settings
+    known = recipes()
+    if name not in known:
+        problems.append(unknown(f"{where}.recipe", "recipe", name, known))
+        return settings
+    return known[name] | settings
 
 
 def check_parameters(where, kind, plugin, word, settings, problems):
     """Add a line for each of the settings that the plugin does not take, or not in that type."""
     known = plugins.parameters(kind, plugin)
-    others = [word, "training"] if kind == "models" else [word]
+    others = [word, OWN[kind]] if kind in OWN else [word]
+    for name, (_, text, required) in known.items():
+        if required and name not in settings:
+            problems.append(f"{where}.{name}: found nothing, expected {text}")
     for name, value in settings.items():
         if name not in known:
             problems.append(unknown(f"{where}.{name}", f"parameter of {plugin}", name, [*known, *others]))
             continue
-        types, text = known[name]
+        types, text, _ = known[name]
         if not isinstance(value, types) or (isinstance(value, bool) and "bool" not in text and types is not object):
             problems.append(f"{where}.{name}: found {show(value)}, expected {text}")
 
 
-def check_sizes(study, problems):
-    """Add a line for each pool that is too small, too many labels asked for, or images too small for a network."""
+def check_training(study, problems):
+    """Add a line for each learner whose settings do not go together, or not with a strategy or a data set."""
+    for learner, entry in study["learners"].items():
+        training, where = entry["training"], f"learners.{learner}.training"
+        if training["schedule"] == "step" and not training["schedule_epochs"]:
+            problems.append(
+                f"{where}.schedule_epochs: found 0, expected the epochs between two steps of schedule: step"
+            )
+        if training["optimizer"] == "sgd" and training["nesterov"] and not training["momentum"]:
+            problems.append(f"{where}.nesterov: found True with momentum 0, expected a momentum")
+        if training["patience"] and not training["best_epoch"]:
+            problems.append(f"{where}.patience: found {training['patience']}, expected best_epoch: true beside it")
+        for name, strategy in study["strategies"].items():
+            kind = plugins.literals("strategies", strategy["plugin"]).get("LEARNER")
+            if kind == plugins.DROPOUT and "dropout" not in plugins.parameters("models", entry["plugin"]):
+                problems.append(
+                    f"learners.{learner}: the strategy {name} needs a network with dropout, but {entry['plugin']} has "
+                    "no parameter dropout"
+                )
+        augmented = [key for key in ("crop", "flip", "cutout", "randaugment") if training[key]]
+        taken = plugins.literals("models", entry["plugin"]).get("INPUTS", ("images",))
+        for name, dataset in study["datasets"].items():
+            kind = plugins.literals("datasets", dataset["plugin"]).get("KIND", "images")
+            if kind not in taken:
+                found = " or ".join(taken)
+                problems.append(f"learners.{learner}: {entry['plugin']} takes {found}, but {name} holds {kind}")
+            if kind == "features" and augmented:
+                problems.append(f"{where}.{augmented[0]}: augmentation needs images, but {name} is a table of features")
+            if training["best_epoch"] and not dataset["pool"]["validation"]:
+                problems.append(f"{where}.best_epoch: {name} has no validation split; write pool: {{validation: 0.1}}")
+
+
+def check_data(study, problems):
+    """Add a line for each pool that is too small for what is asked of it, or images too small for a network."""
     total = study["initial_size"] + study["budget"] * study["cycles"]
     for name, dataset in study["datasets"].items():
-        facts = plugins.literals("datasets", dataset["plugin"])
-        if "SIZE" in facts:
-            size = facts["SIZE"] - round(facts["SIZE"] * study["validation"])
-            if total > size:
+        facts, pool = plugins.literals("datasets", dataset["plugin"]), dataset["pool"]
+        classes = facts.get("CLASSES")
+        if pool["known_classes"]:
+            discovered = pool["known_classes"] + pool["novel_classes"]
+            if classes and discovered > classes:
                 problems.append(
-                    f"budget: found initial_size {study['initial_size']} + budget {study['budget']} x cycles "
-                    f"{study['cycles']} = {total} labels, expected at most the {size} images in the pool of {name}"
+                    f"pool.known_classes: found {pool['known_classes']} known + {pool['novel_classes']} novel classes, "
+                    f"expected at most the {classes} of {name}"
                 )
-        for pool, settings in study["initial_pools"].items():
-            one_each = plugins.literals("initial_pools", settings["plugin"]).get("ONE_PER_CLASS")
-            needed = settings["parameters"].get("clusters") or facts.get("CLASSES", 0)
-            if one_each and study["initial_size"] < needed:
-                problems.append(
-                    f"initial_size: found {study['initial_size']}, expected at least {needed}, since the initial "
-                    f"pool {pool} takes one image or more from each of {needed} clusters of {name}"
-                )
+            classes = discovered
+        known = "SIZE" in facts and ("CLASSES" in facts or pool["imbalance"] == 1)
+        if known and total > (size := pool_size(facts["SIZE"], classes or 1, pool)):
+            problems.append(
+                f"budget: found initial_size {study['initial_size']} + budget {study['budget']} x cycles "
+                f"{study['cycles']} = {total} labels, expected at most the {size} images in the pool of {name}"
+            )
+        for initial_pool, settings in study["initial_pools"].items():
+            check_initial_pool(study, name, initial_pool, settings, classes or 0, problems)
         for learner, settings in study["learners"].items():
             least = plugins.literals("models", settings["plugin"]).get("MIN_SIDE", 1)
             if "SHAPE" in facts and min(facts["SHAPE"][:2]) < least:
@@ -195,6 +260,23 @@ def check_sizes(study, problems):
                     f"learners.{learner}: found images of {height} x {width} in {name}, expected at least "
                     f"{least} x {least} for the network {settings['plugin']}"
                 )
+
+
+def check_initial_pool(study, name, initial_pool, settings, classes, problems):
+    """Add a line when an initial pool has fewer images than clusters, or asks for given labels and there are none."""
+    facts = plugins.literals("initial_pools", settings["plugin"])
+    needed = settings["parameters"].get("clusters") or classes
+    if facts.get("ONE_PER_CLASS") and study["initial_size"] < needed:
+        problems.append(
+            f"initial_size: found {study['initial_size']}, expected at least {needed}, since the initial "
+            f"pool {initial_pool} takes one image or more from each of {needed} clusters of {name}"
+        )
+    pool, dataset = study["datasets"][name]["pool"], study["datasets"][name]["plugin"]
+    own = "LOCAL" in plugins.literals("datasets", dataset)
+    if "given" in facts["NEEDS"] and not (pool["start"] or pool["known_classes"] or own):
+        problems.append(
+            f"initial_pools.{initial_pool}: no labels of {name} are given from the start; write pool: {{start: N}}"
+        )
 
 
 def unknown(where, what, name, known):

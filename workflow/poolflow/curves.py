@@ -17,6 +17,7 @@ METRICS = [
     "validation_loss",
     "train_accuracy",
     "train_loss",
+    "classes_found",
     "seconds",
 ]
 
@@ -25,7 +26,8 @@ def main(job, results, curves, summary):
     """Write `curves.csv`, a row for each chain, seed and cycle, and `summary.csv`, mean and std over the seeds.
 
     Accuracies are fractions, losses nats, seconds those of the training loop; std is the sample standard deviation
-    (n - 1). Cycle 0 is trained once for an initial pool and stands in every strategy's curve.
+    (n - 1). Cycle 0 is trained once for an initial pool, and once more for each other kind of network that strategies
+    need (`strategies` maps a strategy to what its folder ends with), and stands in the curve of each of them.
     """
     config = job.config
     rows = []
@@ -33,7 +35,7 @@ def main(job, results, curves, summary):
         *(config[key] for key in ("datasets", "learners", "initial_pools", "strategies", "seeds")),
         range(config["cycles"] + 1),
     ):
-        chain = f"{pool}/{strategy}" if cycle else pool
+        chain = f"{pool}/{strategy}" if cycle else pool + config["strategies"][strategy]
         path = f"{results}/{dataset}/{learner}/{chain}/seed{seed}/cycle{cycle}/metrics.json"
         rows.append([dataset, learner, pool, strategy, seed, cycle, *read_metrics(path)])
     table = pd.DataFrame(rows, columns=[*CHAIN, "seed", "cycle", *METRICS]).dropna(axis="columns", how="all")

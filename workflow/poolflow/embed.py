@@ -1,12 +1,13 @@
 """Stage: run the trained network over the whole pool and keep one of its outputs."""
 
-from pickle import UnpicklingError
-
+import numpy as np
 import torch
+from torch import nn
 from tqdm import trange
 
 from poolflow import networks, store
-from poolflow.stage import StageError, run
+from poolflow.candidates import Candidates, inputs
+from poolflow.stage import run
 
 BATCH = 1000
 
@@ -14,30 +15,56 @@ BATCH = 1000
 def main(job, need, dataset, pool, model, out):
     """Write `<need>.h5` with one data set of that name, float32, a row for each pool row.
 
-    `probs` is the softmax (N, classes), `features` the penultimate layer (N, D). Images are read and results
-    written block by block, so that memory does not grow with the pool.
+    `probs` is the softmax (N, classes), the mean over an ensemble's members; `features` the penultimate layer (N, D) of
+    the first member; `mc_probs` the softmax of `passes` passes with dropout (N, T, classes); `ensemble_probs` that of
+    each member (N, K, classes). Images are read and results written block by block, so that memory does not grow
+    with the pool.
     """
-    device = networks.device(job.config)
-    try:
-        state = torch.load(model, map_location=device)["state"]
-    except (RuntimeError, EOFError, KeyError, OSError, UnpicklingError) as error:
-        raise StageError(f"{model} is not a complete model ({error}); delete it and run again") from error
-    with store.read(pool) as file:
-        rows = file["indices"][:]
+    config = job.config
+    device = networks.device(config)
+    candidates = Candidates(pool)
     with store.read(dataset) as source, store.create(out, job) as target:
-        images = source["train/images"]
-        network = networks.build(job.config, images.shape[1:], len(source.attrs["classes"])).to(device).eval()
-        network.load_state_dict(state)
+        shape = inputs(source, "train").shape[1:]
+        members = []
+        for weights in networks.load(model, device):
+            network = networks.build(config, shape, candidates.classes).to(device).eval()
+            network.load_state_dict(weights)
+            members.append(network)
+        if need == "mc_probs":
+            torch.manual_seed(int(job.rng("passes").integers(2**63)))
         normalise = networks.Normalise(source.attrs["mean"], source.attrs["std"], device)
-        output = network.features if need == "features" else lambda batch: network(batch).softmax(dim=1)
-        for start in trange(0, len(rows), BATCH, desc=need, mininterval=5):
-            batch = torch.from_numpy(store.take(images, rows[start : start + BATCH]))
+        for start in trange(0, len(candidates), BATCH, desc=need, mininterval=5):
+            rows = np.arange(start, min(start + BATCH, len(candidates)))
+            batch = torch.from_numpy(candidates.read(source, rows))
             with torch.inference_mode():
-                values = output(normalise(batch)).float().cpu().numpy()
+                values = output(need, members, normalise(batch), config).float().cpu().numpy()
             if not start:
-                shape = (len(rows), *values.shape[1:])
-                table = target.create_dataset(need, shape, "f4", chunks=(min(BATCH, len(rows)), *shape[1:]))
+                size = (len(candidates), *values.shape[1:])
+                table = target.create_dataset(need, size, "f4", chunks=(min(BATCH, size[0]), *size[1:]))
             table[start : start + BATCH] = values
+
+
+def output(need, members, images, config):
+    """Return one output of the networks `members` for normalised images, a row for each."""
+    precision = config["precision"]
+    if need == "features":
+        return networks.features(members[0], images, precision)
+    if need == "mc_probs":
+        return torch.stack(list(passes(members[0], images, config["passes"], precision)), dim=1)
+    probs = torch.stack([networks.logits(network, images, precision).softmax(dim=1) for network in members], dim=1)
+    return probs if need == "ensemble_probs" else probs.mean(dim=1)
+
+
+def passes(network, images, count, precision):
+    """Yield the softmax of `count` passes with dropout; batch normalisation keeps its statistics."""
+    dropouts = [module for module in network.modules() if isinstance(module, nn.modules.dropout._DropoutNd)]
+    for module in dropouts:
+        module.train()
+    only_in_head = set(dropouts) <= set(network.head.modules())
+    for repetition in range(count):
+        if not repetition or not only_in_head:
+            hidden = networks.features(network, images, precision)
+        yield network.head(hidden).softmax(dim=1)
 
 
 if __name__ == "__main__":

@@ -8,7 +8,7 @@ from poolflow.stage import run
 from poolflow.store import replacing
 
 matplotlib.use("Agg")
-NAMES = {"accuracy": "accuracy (%)", "loss": "cross-entropy (nats)"}
+NAMES = {"accuracy": "accuracy (%)", "loss": "cross-entropy (nats)", "found": "with a label"}
 COLUMNS = 3
 
 
@@ -29,7 +29,7 @@ def main(job, curves, by_strategy, by_pool):
 
 def draw(table, panel, line, metric, title):
     """Return the figure of `metric` over the number labelled, a panel for each `panel` and a line for each `line`."""
-    part, kind = metric.split("_")
+    part, _, kind = metric.partition("_")
     table = table.assign(value=table[metric] * (100 if kind == "accuracy" else 1))
     sns.set_theme(style="whitegrid", context="paper")
     grid = sns.relplot(

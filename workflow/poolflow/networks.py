@@ -1,7 +1,8 @@
-"""What training and embedding share: building a network, and feeding it uint8 images."""
+"""What training and embedding share: building a network, feeding it, and running it."""
 
 import os
 from importlib import import_module
+from pickle import UnpicklingError
 
 import torch
 
@@ -9,11 +10,19 @@ from poolflow.stage import StageError
 
 
 def device(config):
-    """Return the torch device that the config asks for ("auto": a GPU where there is one) and fix the threads."""
+    """Return the torch device that the config asks for ("auto": a GPU where there is one) and fix the threads.
+
+    With `deterministic` an operation that could give other bits in another run is an error, on a GPU too; without it
+    a GPU may choose its fastest algorithms, and float32 products are done in TF32. On a CPU both give the same bits.
+    """
     os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")  # without it cuBLAS refuses to be deterministic
     torch.set_num_threads(config["threads"])
-    torch.set_deterministic_debug_mode("error")  # use_deterministic_algorithms would import torch.compile, 0.8 s
-    torch.utils.deterministic.fill_uninitialized_memory = False  # a check for bugs, not needed to be deterministic
+    if config["deterministic"]:
+        torch.set_deterministic_debug_mode("error")  # use_deterministic_algorithms would import torch.compile, 0.8 s
+        torch.utils.deterministic.fill_uninitialized_memory = False  # a check for bugs, not needed to be deterministic
+    else:
+        torch.backends.cudnn.benchmark = True
+        torch.backends.cuda.matmul.allow_tf32 = torch.backends.cudnn.allow_tf32 = True
     if config["device"] == "cuda" and not torch.cuda.is_available():
         raise StageError("device: found 'cuda', but torch sees no CUDA GPU; write auto or cpu")
     if config["device"] == "auto":
@@ -22,10 +31,20 @@ def device(config):
 
 
 def build(config, shape, classes):
-    """Return the configured network for images of `shape` (height, width, channels), initialised by torch's seed."""
+    """Return the configured network for images (height, width, channels) or features (D,), drawn from torch's seed.
+
+    Raises
+    ------
+    StageError
+        When the network does not take such inputs.
+    """
     plugin = import_module(f"poolflow.models.{config['network']}")
+    kind = "features" if len(shape) == 1 else "images"
+    taken = getattr(plugin, "INPUTS", ("images",))
+    if kind not in taken:
+        raise StageError(f"{config['network']} takes {' or '.join(taken)}, but the data set holds {kind}")
     least = getattr(plugin, "MIN_SIDE", 1)
-    if min(shape[:2]) < least:
+    if kind == "images" and min(shape[:2]) < least:
         raise StageError(
             f"{config['network']} takes images of {least} x {least} at least, found {shape[0]} x {shape[1]}"
         )
@@ -34,15 +53,42 @@ def build(config, shape, classes):
 
 
 class Normalise:
-    """Map uint8 (n, height, width, channels) to normalised float32 (n, channels, height, width) on a device."""
+    """Map what a data set holds to the inputs of a network on a device, with zero mean and unit deviation.
+
+    Images uint8 (n, height, width, channels) become float32 (n, channels, height, width), features (n, D) float32 stay
+    in their shape.
+    """
 
     def __init__(self, mean, std, device):
         self.device = device
+        self.mean, self.std = (torch.tensor(values, dtype=torch.float32, device=device) for values in (mean, std))
         self.scale = torch.tensor(1 / (255 * std), dtype=torch.float32, device=device).view(1, -1, 1, 1)
         self.shift = torch.tensor(-mean / std, dtype=torch.float32, device=device).view(1, -1, 1, 1)
 
-    def __call__(self, images):
-        images = images.to(self.device).permute(0, 3, 1, 2)
+    def __call__(self, inputs):
+        inputs = inputs.to(self.device)
+        if inputs.ndim == 2:
+            return (inputs - self.mean) / self.std
+        inputs = inputs.permute(0, 3, 1, 2)
         # Not .float(): of one channel it keeps strides that the convolutions take for another, slower layout.
-        out = torch.empty(images.shape, device=self.device, memory_format=torch.channels_last)
-        return out.copy_(images).mul_(self.scale).add_(self.shift)
+        out = torch.empty(inputs.shape, device=self.device, memory_format=torch.channels_last)
+        return out.copy_(inputs).mul_(self.scale).add_(self.shift)
+
+
+def features(network, inputs, precision):
+    """Return the penultimate layer (n, D) as float32; in `precision` "bfloat16" the layers before it work in that."""
+    with torch.autocast(inputs.device.type, torch.bfloat16, enabled=precision == "bfloat16"):
+        return network.features(inputs).float()
+
+
+def logits(network, inputs, precision):
+    """Return the logits (n, classes) as float32; the last layer always works in float32, so that scores do not tie."""
+    return network.head(features(network, inputs, precision))
+
+
+def load(path, device):
+    """Return the weights of each member that a `model.pt` holds; StageError where it is not complete."""
+    try:
+        return torch.load(path, map_location=device)["states"]
+    except (RuntimeError, EOFError, KeyError, OSError, UnpicklingError) as error:
+        raise StageError(f"{path} is not a complete model ({error}); delete it and run again") from error

@@ -12,7 +12,11 @@ KINDS = {
     "initial_pools": ("initial_pool", "select", 3),
     "strategies": ("strategy", "select", 3),
 }
-PROVIDED = {"initial_pools": {"images"}, "strategies": {"images", "probs", "features"}}
+# What a plugin of a kind may name in NEEDS -> how the network must be trained for it.
+PLAIN, DROPOUT, ENSEMBLE = "plain", "dropout", "ensemble"
+DATA = {"images", "given"}
+OUTPUTS = {PLAIN: {"probs", "features"}, DROPOUT: {"probs", "features", "mc_probs"}}
+OUTPUTS |= {ENSEMBLE: {"probs", "features", "ensemble_probs"}}
 TYPES = {"int": (int,), "float": (int, float), "str": (str,), "bool": (bool,), "None": (type(None),)}
 
 
@@ -45,24 +49,42 @@ def literals(kind, name):
                 found[node.targets[0].id] = ast.literal_eval(node.value)
             except ValueError:
                 continue  # not a literal: the module's own business
-    needs = found.get("NEEDS")
-    if kind in PROVIDED and not (isinstance(needs, tuple) and PROVIDED[kind].issuperset(needs)):
-        raise PluginError(
-            f"{PACKAGE / kind / name}.py: NEEDS must be a literal tuple of {sorted(PROVIDED[kind])}, found {needs!r}"
-        )
+    if kind in ("initial_pools", "strategies"):
+        _check_needs(f"{PACKAGE / kind / name}.py", kind, found)
     return found
+
+
+def _check_needs(path, kind, found):
+    """Raise PluginError unless LEARNER is a way of training and NEEDS names what such a network gives."""
+    learner, needs = found.get("LEARNER", PLAIN), found.get("NEEDS")
+    if learner not in OUTPUTS:
+        raise PluginError(f"{path}: LEARNER must be one of {sorted(OUTPUTS)}, found {learner!r}")
+    allowed = DATA | (OUTPUTS[learner] if kind == "strategies" else set())
+    if not isinstance(needs, tuple) or not allowed.issuperset(needs):
+        hint = "".join(
+            f"; {need} takes LEARNER = {other!r}"
+            for other, outputs in OUTPUTS.items()
+            for need in sorted(set(needs or ()) & outputs - allowed)
+            if kind == "strategies"
+        )
+        raise PluginError(f"{path}: NEEDS must be a literal tuple of {sorted(allowed)}, found {needs!r}{hint}")
+
+
+def defines(kind, name, function):
+    """Return whether the module has a function of that name."""
+    return any(isinstance(node, ast.FunctionDef) and node.name == function for node in _tree(kind, name).body)
 
 
 @lru_cache
 def parameters(kind, name):
-    """Return the parameters of the plugin's entry point: {name: (types that it takes, their names)}."""
+    """Return the parameters of the plugin's entry point: {name: (types it takes, their names, whether required)}."""
     _, entry, skip = KINDS[kind]
     for node in ast.walk(_tree(kind, name)):
         if isinstance(node, ast.FunctionDef) and node.name == entry:
             arguments = node.args.args + node.args.kwonlyargs
             defaults = [None] * (len(node.args.args) - len(node.args.defaults)) + node.args.defaults
             return {
-                argument.arg: _types(argument.annotation, default)
+                argument.arg: (*_types(argument.annotation, default), default is None)
                 for argument, default in zip(arguments[skip:], (defaults + node.args.kw_defaults)[skip:], strict=True)
             }
     raise PluginError(f"{PACKAGE / kind / name}.py: has no function {entry}")

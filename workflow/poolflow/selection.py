@@ -3,6 +3,7 @@
 import numpy as np
 
 from poolflow import store
+from poolflow.candidates import Candidates
 from poolflow.stage import StageError
 
 
@@ -19,20 +20,25 @@ class Pool:
     unlabeled : (N - L,) int64
         The other rows, ascending.
     images : (N, height, width, channels) uint8
+        For a data set of ready features, those: (N, D) float32.
+    given : (N,) bool
+        Whether a row's label is known from the start.
     probs : (N, classes) float32
-        Softmax outputs of the last cycle's network.
+        Softmax outputs of the last cycle's network, the mean over the members of an ensemble.
     features : (N, D) float32
-        Its penultimate layer.
+        Its penultimate layer, that of the first member of an ensemble.
+    mc_probs : (N, T, classes) float32
+        Softmax outputs of T passes with dropout.
+    ensemble_probs : (N, K, classes) float32
+        Softmax outputs of the K members.
 
     An array is read when it is first used, and only if the plugin names it in NEEDS.
     """
 
     def __init__(self, plugin, pool, labeled=(), needs=None, dataset=None):
         self._plugin, self._needs, self._dataset = plugin, needs or {}, dataset
-        with store.read(pool) as file:
-            self._rows = file["indices"][:]
-            self.classes = int(file.attrs["classes"])
-        self.size = len(self._rows)
+        self._candidates = Candidates(pool)
+        self.classes, self.size = self._candidates.classes, len(self._candidates)
         self.labeled = np.asarray(labeled, dtype=np.int64)
         self.unlabeled = np.setdiff1d(np.arange(self.size), self.labeled)
 
@@ -43,10 +49,14 @@ class Pool:
             raise StageError(
                 f"{self._plugin.__name__} uses pool.{need}, which is not in its NEEDS {self._plugin.NEEDS}"
             )
-        if need == "images":
+        if need == "given":
+            value = self._candidates.given
+        elif need == "images":
             with store.read(self._dataset) as file:
-                value = store.take(file["train/images"], self._rows)
+                value = self._candidates.read(file, np.arange(self.size))
         else:
+            if need not in self._needs:
+                raise StageError(f"{self._plugin.__name__} needs {need}.h5, which --needs does not name")
             with store.read(self._needs[need]) as file:
                 value = file[need][:]
             if len(value) != self.size:

@@ -53,18 +53,19 @@ class Job:
 def run(main):
     """Call the stage function `main(job, ...)` with the command line's options.
 
-    Each parameter of `main` after `job` is a required option of the same name; `--name`, `--config` (JSON) and
-    `--code` make the job. A `StageError`, a full disk or an unreadable file ends the process with status 1 and
-    one line; anything else is a bug and shows its traceback.
+    Each parameter of `main` after `job` is a required option of the same name, or with the default () a list of any
+    length; `--name`, `--config` (JSON) and `--code` make the job. A `StageError`, a full disk or an unreadable file
+    ends the process with status 1 and one line; anything else is a bug and shows its traceback.
     """
     stage = os.path.splitext(os.path.basename(sys.argv[0]))[0]
     parser = argparse.ArgumentParser(prog=f"python -m poolflow.{stage}", description=inspect.getdoc(main))
     parser.add_argument("--name", required=True, help="data set/learner/initial pool/strategy/seed/cycle")
     parser.add_argument("--config", required=True, type=json.loads, help="the settings that this stage reads")
     parser.add_argument("--code", default="", help="digest of the code, kept in the output's attributes")
-    options = list(inspect.signature(main).parameters)[1:]
-    for option in options:
-        parser.add_argument(f"--{option.replace('_', '-')}", required=True)
+    options = dict(list(inspect.signature(main).parameters.items())[1:])
+    for option, parameter in options.items():
+        several = {"nargs": "*", "default": ()} if parameter.default == () else {"required": True}
+        parser.add_argument(f"--{option.replace('_', '-')}", **several)
     args = parser.parse_args()
     job = Job(stage, args.name, args.config, args.code)
     threads = job.config.get("threads", 1)

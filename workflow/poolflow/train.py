@@ -1,119 +1,209 @@
 """Stage: train the network on the labelled images and test it."""
 
+import copy
 import inspect
 import io
 import math
 import time
 
+import numpy as np
 import torch
 import torch.nn.functional as F
+from torch import nn
 from tqdm import trange
 
 from poolflow import networks, store
+from poolflow.candidates import Candidates, inputs
 from poolflow.selection import read_labeled
 from poolflow.stage import StageError, run
 
 EVALUATION_BATCH = 1000
 
 
-def main(job, dataset, pool, labeled, model, metrics):
-    """Write `model.pt` (weights after the last epoch) and `metrics.json`.
+def main(job, dataset, pool, labeled, model, metrics, start=()):
+    """Write `model.pt`, the weights of each member, and `metrics.json`.
 
-    Training starts from scratch. Accuracies are fractions, losses mean cross-entropies in nats, both evaluated
-    without augmentation; `seconds` is the time of the training loop.
+    Training starts from scratch, or from the last cycle's model where `start` names it. Accuracies are fractions,
+    losses mean cross-entropies in nats, both evaluated without augmentation; `seconds` is the time of the training
+    loops. Acquired images without a label are not trained on. An ensemble's accuracies and losses are the means of its
+    members', as those of a single network are; what the members reach together has `ensemble` in its name.
     """
-    device = networks.device(job.config)
-    rows, _, _ = read_labeled(labeled)
-    with store.read(pool) as file:
-        train_rows = file["indices"][:][rows]
-        validation_rows = file["validation"][:]
+    config, training = job.config, job.config["training"]
+    device = networks.device(config)
+    rows, _, cycles = read_labeled(labeled)
+    candidates = Candidates(pool)
     with store.read(dataset) as file:
-        names, mean, std = list(file.attrs["classes"]), file.attrs["mean"], file.attrs["std"]
+        mean, std = file.attrs["mean"], file.attrs["std"]
+        labels, test_labels = (candidates.classes_of(file[f"{part}/labels"][:]) for part in ("train", "test"))
+        known = labels[candidates.indices[rows]] >= 0
+        if not known.any():
+            raise StageError(f"none of the {len(rows)} labelled images has a label in the data set")
+        rows, cycles = rows[known], cycles[known]
+        test_rows = np.flatnonzero(test_labels >= 0)
         parts = {
-            "train": load(file["train/images"], file["train/labels"], train_rows),
-            "validation": load(file["train/images"], file["train/labels"], validation_rows),
-            "test": load(file["test/images"], file["test/labels"], None),
+            "train": (candidates.read(file, rows), labels[candidates.indices[rows]]),
+            "validation": (store.take(inputs(file, "train"), candidates.validation), labels[candidates.validation]),
+            "test": (store.take(inputs(file, "test"), test_rows), test_labels[test_rows]),
         }
-    torch.manual_seed(int(job.rng("train").integers(2**63)))
-    images, labels = (part.to(device) for part in parts["train"])
-    network = networks.build(job.config, images.shape[1:], len(names)).to(device)
+    parts = {part: tuple(map(torch.from_numpy, arrays)) for part, arrays in parts.items()}
     normalise = networks.Normalise(mean, std, device)
+    images, targets = (part.to(device) for part in parts["train"])
+    new = torch.from_numpy(cycles == cycles.max()) if cycles.max() > 0 else None
+    last = networks.load(start[0], device) if start else [None] * config["members"]
 
-    start = time.perf_counter()
-    fit(network, normalise, images, labels, job.config["training"])
-    result = {"labeled": len(rows), "seconds": round(time.perf_counter() - start, 3)}
-    for part, (images, labels) in parts.items():
+    members, epochs, seconds = [], [], 0.0
+    for member, weights in enumerate(last):
+        torch.manual_seed(int(job.rng(f"train {member}" if member else "train").integers(2**63)))
+        network = networks.build(config, images.shape[1:], candidates.classes).to(device)
+        if weights:
+            network.load_state_dict(weights)
+        begin = time.perf_counter()
+        epochs.append(fit(network, normalise, images, targets, training, parts["validation"], new))
+        seconds += time.perf_counter() - begin
+        members.append(network)
+
+    result = {"labeled": len(rows), "unanswered": int((~known).sum()), "seconds": round(seconds, 3), "epochs": epochs}
+    for part, (images, targets) in parts.items():
         if len(images):
-            values = evaluate(network, normalise, images, labels)
-            if not math.isfinite(values["loss"]):
-                raise StageError(f"the {part} loss is {values['loss']} after training; lower the learning_rate")
-            result |= {f"{part}_{key}": value for key, value in values.items()}
-    result["classes_labeled"] = torch.bincount(parts["train"][1], minlength=len(names)).tolist()
+            for key, value in evaluate(members, normalise, images, targets, training["precision"]).items():
+                if key.endswith("loss") and not math.isfinite(value):
+                    raise StageError(f"the {part} {key} is {value} after training; lower the learning_rate")
+                result[f"{part}_{key}"] = value
+    result["classes_labeled"] = torch.bincount(parts["train"][1], minlength=candidates.classes).tolist()
+    result["classes_found"] = sum(count > 0 for count in result["classes_labeled"])
 
-    state = {key: value.cpu() for key, value in network.state_dict().items()}
+    states = [{key: value.cpu() for key, value in network.state_dict().items()} for network in members]
     weights = io.BytesIO()  # torch.save to a full disk does not say so
-    torch.save({"state": state, "provenance": job.provenance()}, weights)
+    torch.save({"states": states, "provenance": job.provenance()}, weights)
     with store.replacing(model) as temporary, open(temporary, "wb") as file:
         file.write(weights.getbuffer())
     store.write_json(metrics, job, result)
 
 
-def load(images, labels, rows):
-    """Return the given rows (None: all) of two HDF5 data sets as tensors: images uint8 NHWC, labels int64."""
-    if rows is None:
-        return torch.from_numpy(images[:]), torch.from_numpy(labels[:])
-    return torch.from_numpy(store.take(images, rows)), torch.from_numpy(labels[:][rows])
+def fit(network, normalise, images, labels, config, validation=None, new=None):
+    """Train `network` in place and return the epoch whose weights it keeps: the last, or the best by `validation`.
 
-
-def fit(network, normalise, images, labels, config):
-    """Train `network` in place on uint8 images (n, H, W, C) that lie on its device with their labels (n,)."""
+    `images` are uint8 (n, H, W, C), or features (n, D) float32, on the network's device with their `labels` (n,).
+    `validation` is a pair of images and labels; `new` (n,) bool marks the last cycle's images, for `replay`.
+    """
     steps = math.ceil(len(images) / config["batch_size"])
-    optimizer, schedule = optimizer_and_schedule(network.parameters(), config, steps * config["epochs"])
-    network.train()
-    for epoch in trange(config["epochs"], desc="epochs", mininterval=5):
-        total = torch.zeros((), device=labels.device)
-        # Equal batches: no last batch of one image, which batch normalisation could not use.
-        for batch in torch.randperm(len(images)).to(labels.device).tensor_split(steps):
-            inputs = normalise(augment(images[batch], config["crop"], config["flip"]))
-            loss = F.cross_entropy(network(inputs), labels[batch])
+    if any(isinstance(module, nn.modules.batchnorm._BatchNorm) for module in network.modules()):
+        steps = max(1, min(steps, len(images) // 2))  # of one image alone it has no variance
+    total = config["iterations"] or steps * config["epochs"]
+    optimizer = make_optimizer(network.parameters(), config)
+    kept = copy.deepcopy(network) if config["ema"] else network
+    best_accuracy, best_epoch, best_weights, step = -1.0, 0, None, 0
+    for epoch in trange(1, math.ceil(total / steps) + 1, desc="epochs", mininterval=5):
+        network.train()
+        summed = torch.zeros((), device=labels.device)
+        for batch in draw_batches(len(images), steps, config["replay"], new)[: total - step]:
+            optimizer.param_groups[0]["lr"] = config["learning_rate"] * rate(step, steps, total, config)
+            batch = batch.to(labels.device)
+            inputs = cutout(normalise(augment(images[batch], config)), config["cutout"])
+            logits = networks.logits(network, inputs, config["precision"])
+            loss = F.cross_entropy(logits, labels[batch], label_smoothing=config["label_smoothing"])
             network.zero_grad()
             loss.backward()
             optimizer.step()
-            schedule.step()
-            total += loss.detach()
-        if not torch.isfinite(total):
-            raise StageError(f"the training loss became {total.item()} in epoch {epoch + 1}; lower the learning_rate")
+            step += 1
+            if config["ema"]:
+                average(kept, network, min(config["ema"], 1 - 1 / step))
+            summed += loss.detach()
+        if not torch.isfinite(summed):
+            raise StageError(f"the training loss became {summed.item()} in epoch {epoch}; lower the learning_rate")
+        if config["best_epoch"]:
+            accuracy = evaluate([kept], normalise, *validation, config["precision"])["accuracy"]
+            if accuracy > best_accuracy:
+                best_weights = {key: value.clone() for key, value in kept.state_dict().items()}
+                best_accuracy, best_epoch = accuracy, epoch
+            elif config["patience"] and epoch - best_epoch >= config["patience"]:
+                break
+    network.load_state_dict(best_weights or kept.state_dict())
+    return best_epoch or epoch
 
 
-def augment(images, crop, flip):
-    """Return uint8 images (n, H, W, C), each with its own draw: shifted and mirrored at random.
+def draw_batches(n, steps, replay, new):
+    """Return the rows of an epoch's `steps` mini-batches: equal parts of a random order of all n images.
 
-    `crop` pads that many black pixels on each side and cuts a random window of the original size, as torchvision's
-    RandomCrop(size, padding) does; `flip` mirrors every second image on average left to right.
+    With `replay`, from the second cycle on, that part of each batch is drawn from the older images and the rest from
+    the `new` ones (Kaeding et al. 2016, section 3). A single image comes twice, for batch normalisation.
     """
-    n, height, width, _ = images.shape
-    if crop:
-        padded = F.pad(images, (0, 0, crop, crop, crop, crop))
+    if replay and new is not None and not new.all():
+        size = math.ceil(n / steps)
+        older = min(max(1, round(replay * size)), size - 1) or 1
+        groups = ((torch.where(~new)[0], older), (torch.where(new)[0], max(1, size - older)))
+        return [torch.cat([rows[torch.randint(len(rows), (k,))] for rows, k in groups]) for _ in range(steps)]
+    order = torch.randperm(n)
+    return list((order if n > 1 else order.repeat(2)).tensor_split(steps))
+
+
+def rate(step, steps, total, config):
+    """Return the factor of the learning rate at update `step` of `total`, with `steps` of them in an epoch."""
+    warmup = min(1.0, (step + 1) / max(1, config["warmup_epochs"] * steps))
+    if config["schedule"] == "cosine":
+        length = config["schedule_epochs"] * steps or total
+        return warmup * (1 + math.cos(math.pi * min(1.0, step / length))) / 2
+    if config["schedule"] == "step":
+        return warmup * config["schedule_factor"] ** (step // (config["schedule_epochs"] * steps))
+    return warmup
+
+
+def augment(images, config):
+    """Return uint8 images (n, H, W, C), each with its own draw of what the training settings ask for.
+
+    `crop` pads that many pixels on each side, black or reflected, and cuts a random window of the original size;
+    `flip` mirrors every second image on average left to right; `randaugment` applies that many operations of
+    torchvision's RandAugment.
+    """
+    n = len(images)
+    if config["crop"]:
+        pad, (height, width) = config["crop"], images.shape[1:3]
+        if config["padding"] == "reflect":
+            rows, columns = (reflected(side, pad).to(images.device) for side in (height, width))
+            padded = images[:, rows][:, :, columns]
+        else:
+            padded = F.pad(images, (0, 0, pad, pad, pad, pad))
         windows = padded.unfold(1, height, 1).unfold(2, width, 1)  # (n, shift, shift, C, H, W), a view
-        down, right = torch.randint(0, 2 * crop + 1, (2, n)).to(images.device)
+        down, right = torch.randint(0, 2 * pad + 1, (2, n)).to(images.device)
         images = windows[torch.arange(n, device=images.device), down, right].permute(0, 2, 3, 1)
-    if flip:
+    if config["flip"]:
         chosen = torch.rand(n).to(images.device) < 0.5
         images = torch.where(chosen[:, None, None, None], images.flip(2), images)
+    if config["randaugment"]:
+        from torchvision.transforms import RandAugment  # half a second to import
+
+        transform = RandAugment(config["randaugment"], config["randaugment_magnitude"])
+        images = torch.stack([transform(image) for image in images.permute(0, 3, 1, 2)]).permute(0, 2, 3, 1)
     return images
 
 
-def optimizer_and_schedule(parameters, config, steps):
-    """Return the configured optimizer and its learning-rate schedule over `steps` updates."""
+def reflected(side, pad):
+    """Return the source of each pixel along a side that is padded by reflection, (side + 2 pad,) int64."""
+    period = max(1, 2 * (side - 1))
+    distance = torch.arange(-pad, side + pad) % period
+    return torch.minimum(distance, period - distance)
+
+
+def cutout(inputs, side):
+    """Zero a square of `side` pixels at a random centre in each normalised image (DeVries & Taylor 2017), in place."""
+    if side:
+        n, _, height, width = inputs.shape
+        rows, columns = (
+            (torch.arange(length) - torch.randint(0, length, (n, 1)) + side // 2).to(inputs.device)
+            for length in (height, width)
+        )
+        rows, columns = ((place >= 0) & (place < side) for place in (rows, columns))
+        inputs.masked_fill_(rows[:, None, :, None] & columns[:, None, None, :], 0)
+    return inputs
+
+
+def make_optimizer(parameters, config):
+    """Return the configured optimizer."""
     settings = {"lr": config["learning_rate"], "weight_decay": config["weight_decay"], "fused": True}
     if config["optimizer"] == "sgd":
-        optimizer = light(torch.optim.SGD)(parameters, momentum=config["momentum"], **settings)
-    else:
-        adam = {"adam": torch.optim.Adam, "adamw": torch.optim.AdamW}[config["optimizer"]]
-        optimizer = light(adam)(parameters, **settings)
-    if config["schedule"] == "cosine":
-        return optimizer, torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, steps)
-    return optimizer, torch.optim.lr_scheduler.ConstantLR(optimizer, factor=1)
+        return light(torch.optim.SGD)(parameters, momentum=config["momentum"], nesterov=config["nesterov"], **settings)
+    adam = {"adam": torch.optim.Adam, "adamw": torch.optim.AdamW}[config["optimizer"]]
+    return light(adam)(parameters, **settings)
 
 
 def light(optimizer):
@@ -123,18 +213,47 @@ def light(optimizer):
     return optimizer
 
 
-@torch.inference_mode()
-def evaluate(network, normalise, images, labels):
-    """Return accuracy, mean cross-entropy in nats, and each class' accuracy (None where it has no image)."""
-    network.eval()
-    logits = torch.cat([network(normalise(batch)) for batch in images.split(EVALUATION_BATCH)]).double().cpu()
-    correct = (logits.argmax(dim=1) == labels).numpy()
-    per_class = [correct[labels.numpy() == c] for c in range(logits.shape[1])]
-    return {
-        "accuracy": float(correct.mean()),
-        "loss": F.cross_entropy(logits, labels).item(),
-        "class_accuracy": [float(hits.mean()) if len(hits) else None for hits in per_class],
+@torch.no_grad()
+def average(kept, network, decay):
+    """Move the weights of `kept` towards those of `network`; buffers are the network's own."""
+    for old, value in zip(kept.parameters(), network.parameters(), strict=True):
+        old.lerp_(value, 1 - decay)
+    for old, value in zip(kept.buffers(), network.buffers(), strict=True):
+        old.copy_(value)
+
+
+def evaluate(members, normalise, images, labels, precision):
+    """Return the means of the members' accuracies, cross-entropies in nats and accuracies by class (None: no image).
+
+    Of several members also the accuracy and cross-entropy of their mean probabilities.
+    """
+    logs = [log_probs(network, normalise, images, precision) for network in members]
+    accuracy, loss, by_class = zip(*(score(log, labels) for log in logs), strict=True)
+    result = {
+        "accuracy": float(np.mean(accuracy)),
+        "loss": float(np.mean(loss)),
+        "class_accuracy": [None if hits[0] is None else float(np.mean(hits)) for hits in zip(*by_class, strict=True)],
     }
+    if len(members) > 1:
+        together = torch.stack(logs).logsumexp(dim=0) - math.log(len(logs))
+        result["ensemble_accuracy"], result["ensemble_loss"], _ = score(together, labels)
+    return result
+
+
+@torch.inference_mode()
+def log_probs(network, normalise, images, precision):
+    """Return the logarithm of the class probabilities of images, (n, classes) float64 on the CPU."""
+    network.eval()
+    batches = images.split(EVALUATION_BATCH)
+    logits = torch.cat([networks.logits(network, normalise(batch), precision) for batch in batches])
+    return logits.double().cpu().log_softmax(dim=1)
+
+
+def score(log, labels):
+    """Return accuracy, mean cross-entropy and each class' accuracy of log probabilities (n, classes)."""
+    correct = (log.argmax(dim=1) == labels).numpy()
+    hits = [correct[labels.numpy() == label] for label in range(log.shape[1])]
+    return float(correct.mean()), F.nll_loss(log, labels).item(), [float(h.mean()) if len(h) else None for h in hits]
 
 
 if __name__ == "__main__":

@@ -4,7 +4,10 @@
 rule curves:
     """curves.csv, a row for each chain, seed and cycle, and summary.csv, mean and std over the seeds."""
     input:
-        chains("<results>/{dataset}/{learner}/{initial_pool}/seed{seed}/cycle0/metrics.json"),
+        chains(
+            "<results>/{dataset}/{learner}/{chain}/seed{seed}/cycle0/metrics.json",
+            chain=[first_chain(pool, strategy) for pool in STUDY["initial_pools"] for strategy in STUDY["strategies"]],
+        ),
         chains(
             "<results>/{dataset}/{learner}/{initial_pool}/{strategy}/seed{seed}/cycle{cycle}/metrics.json",
             strategy=STUDY["strategies"],
@@ -26,7 +29,8 @@ rule curves:
     params:
         code=code("curves"),
         cfg=block(
-            **{key: list(STUDY[key]) for key in ("datasets", "learners", "initial_pools", "strategies", "seeds")},
+            **{key: list(STUDY[key]) for key in ("datasets", "learners", "initial_pools", "seeds")},
+            strategies={strategy: first_chain("", strategy) for strategy in STUDY["strategies"]},
             cycles=STUDY["cycles"],
         ),
     message:

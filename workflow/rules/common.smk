@@ -1,6 +1,9 @@
 """The study's config, checked, and what the rules look up in it."""
 
+import hashlib
 import json
+import os
+import re
 import sys
 from functools import lru_cache
 from pathlib import Path
@@ -10,7 +13,7 @@ sys.path.insert(0, f"{workflow.basedir}/workflow")
 
 from poolflow.config import ConfigError, check
 from poolflow.digest import digest
-from poolflow.plugins import literals
+from poolflow.plugins import DROPOUT, ENSEMBLE, PLAIN, defines, literals
 from snakemake.exceptions import WorkflowError
 from snakemake.settings.types import DeploymentMethod
 
@@ -39,9 +42,11 @@ pathvars:
 wildcard_constraints:
     dataset="[^/]+",
     learner="[^/]+",
-    initial_pool="[^/]+",
+    initial_pool="[^/+]+",
     strategy="[^/]+",
-    chain="[^/]+(/[^/]+)?",  # an initial pool (cycle 0), or an initial pool and a strategy (the cycles after it)
+    # Cycle 0: an initial pool, with `+dropout` or `+ensemble` where a strategy needs networks of that kind.
+    # The cycles after it: an initial pool and a strategy.
+    chain="[^/]+(/[^/]+)?",
     seed="[0-9]+",
     cycle="[0-9]+",
     need="[a-z_]+",
@@ -60,9 +65,36 @@ def code(stage, kind=None, entry=None):
 
 @lru_cache
 def dataset_block(name):
-    """Return the settings of a data set."""
+    """Return the settings of a data set, and what the user's own data looked like."""
     entry = STUDY["datasets"][name]
-    return block(dataset=entry["plugin"], parameters=entry["parameters"])
+    own = [fingerprint(name, key) for key in literals("datasets", entry["plugin"]).get("LOCAL", ())]
+    return block(dataset=entry["plugin"], parameters=entry["parameters"], **({"files": own} if own else {}))
+
+
+def fingerprint(name, key):
+    """Return a digest of the names, sizes and times of the user's files that a data set's parameter `key` names."""
+    entry = STUDY["datasets"][name]["parameters"].get(key)
+    if entry is None:
+        return ""
+    path = Path(STUDY["data_root"], entry)
+    if not path.exists():
+        if workflow.remote_exec:
+            return ""
+        raise WorkflowError(f"datasets.{name}.{key}: found nothing at {path}, expected a file or folder there")
+    paths = [path] if path.is_file() else [Path(top, file) for top, _, files in os.walk(path) for file in files]
+    facts = sorted((str(p.relative_to(path)), (s := p.stat()).st_size, s.st_mtime_ns) for p in paths)
+    return hashlib.sha256(json.dumps(facts).encode()).hexdigest()[:16]
+
+
+def published(name):
+    """Return the file that says that a data set's published files are there; none for one that is not published."""
+    return [f"<results>/{name}/source.json"] if defines("datasets", STUDY["datasets"][name]["plugin"], "files") else []
+
+
+@lru_cache
+def pool_block(name):
+    """Return the settings of a pool."""
+    return block(pool=STUDY["datasets"][name]["pool"], seed=STUDY["seed"])
 
 
 @lru_cache
@@ -91,26 +123,53 @@ def strategy_block(name):
     )
 
 
+def kind(chain):
+    """Return how the networks of a chain are trained: plain, dropout or ensemble."""
+    pool, _, strategy = chain.partition("/")
+    return learner_kind(strategy) if strategy else pool.partition("+")[2] or PLAIN
+
+
+def learner_kind(strategy):
+    """Return the kind of network that a strategy needs."""
+    return literals("strategies", STUDY["strategies"][strategy]["plugin"]).get("LEARNER", PLAIN)
+
+
+def first_chain(initial_pool, strategy):
+    """Return the chain of the cycle 0 that a strategy starts from, shared by all that need its kind of network."""
+    needed = learner_kind(strategy)
+    return initial_pool if needed == PLAIN else f"{initial_pool}+{needed}"
+
+
 @lru_cache
-def training_block(name):
+def training_block(name, kind):
     """Return the settings of a learner's training."""
-    return network_block(name, training=STUDY["learners"][name]["training"], seed=STUDY["seed"])
+    training = STUDY["learners"][name]["training"]
+    members = training["members"] if kind == ENSEMBLE else 1
+    unread = {"recipe", "members", "passes"}
+    training = {key: value for key, value in training.items() if key not in unread}
+    return network_block(name, kind, training=training, members=members, seed=STUDY["seed"])
 
 
 @lru_cache
-def embedding_block(name):
+def embedding_block(name, kind, need):
     """Return the settings of a learner's inference."""
-    return network_block(name)
+    training = STUDY["learners"][name]["training"]
+    stochastic = {"passes": training["passes"], "seed": STUDY["seed"]} if need == "mc_probs" else {}
+    return network_block(name, kind, precision=training["precision"], **stochastic)
 
 
-def network_block(name, **more):
+def network_block(name, kind, **more):
     """Return the settings that every stage running a learner's network reads."""
     entry = STUDY["learners"][name]
+    parameters = entry["parameters"]
+    if kind == DROPOUT:
+        parameters = parameters | {"dropout": parameters.get("dropout") or 0.5}
     return block(
         network=entry["plugin"],
-        parameters=entry["parameters"],
+        parameters=parameters,
         threads=STUDY["threads"],
         device=STUDY["device"],
+        deterministic=STUDY["deterministic"],
         **more,
     )
 
@@ -119,13 +178,13 @@ def network_block(name, **more):
 def network_needs(strategy):
     """Return the network outputs that a strategy uses, which the embed jobs make."""
     needs = literals("strategies", STUDY["strategies"][strategy]["plugin"])["NEEDS"]
-    return [need for need in needs if need != "images"]
+    return [need for need in needs if need not in ("images", "given")]
 
 
 def chains(pattern, **more):
     """Return the paths of a pattern for every data set, learner, initial pool and seed of the study."""
     keys = {"dataset": "datasets", "learner": "learners", "initial_pool": "initial_pools", "seed": "seeds"}
-    return expand(pattern, **{wildcard: STUDY[key] for wildcard, key in keys.items()}, **more)
+    return sorted(set(expand(pattern, **{wildcard: STUDY[key] for wildcard, key in keys.items()}, **more)))
 
 
 def large(path):
@@ -133,8 +192,23 @@ def large(path):
     return path if STUDY["keep"] else temp(path)
 
 
-def previous(wildcards):
-    """Return the folder of the cycle before: cycle 0 belongs to the initial pool, not to the strategy."""
-    cycle = int(wildcards.cycle) - 1
-    chain = wildcards.initial_pool if cycle == 0 else f"{wildcards.initial_pool}/{wildcards.strategy}"
+def folder(wildcards, chain, cycle):
+    """Return the folder of a cycle of a chain."""
     return f"<results>/{wildcards.dataset}/{wildcards.learner}/{chain}/seed{wildcards.seed}/cycle{cycle}"
+
+
+def labeled(wildcards, chain, cycle):
+    """Return the labelled set of a cycle; that of cycle 0 is the initial pool's, whatever the kind of network."""
+    return f"{folder(wildcards, chain if cycle else re.split('[+/]', chain)[0], cycle)}/labeled.h5"
+
+
+def trained(wildcards, chain, cycle):
+    """Return the folder of a cycle's networks; those of cycle 0 are shared by all strategies that need their kind."""
+    return folder(wildcards, chain if cycle else first_chain(*chain.split("/")), cycle)
+
+
+def last_model(wildcards):
+    """Return the model that a training continues from: none unless the learner has a warm start."""
+    cycle = int(wildcards.cycle)
+    warm = STUDY["learners"][wildcards.learner]["training"]["warm_start"]
+    return f"{trained(wildcards, wildcards.chain, cycle - 1)}/model.pt" if warm and cycle else []

@@ -6,8 +6,11 @@ rule acquire:
     input:
         dataset="<results>/{dataset}/dataset.h5",
         pool="<results>/{dataset}/pool/seed{seed}.h5",
-        labeled=lambda w: f"{previous(w)}/labeled.h5",
-        needs=lambda w: [f"{previous(w)}/{need}.h5" for need in network_needs(w.strategy)],
+        labeled=lambda w: labeled(w, f"{w.initial_pool}/{w.strategy}", int(w.cycle) - 1),
+        needs=lambda w: [
+            f"{trained(w, f'{w.initial_pool}/{w.strategy}', int(w.cycle) - 1)}/{need}.h5"
+            for need in network_needs(w.strategy)
+        ],
     output:
         "<results>/{dataset}/{learner}/{initial_pool}/{strategy}/seed{seed}/cycle{cycle}/labeled.h5",
     log:
@@ -28,7 +31,8 @@ rule acquire:
     shell:
         "python -m poolflow.acquire --config {params.cfg:q} --code {params.code} --name"
         " {wildcards.dataset}/{wildcards.learner}/{wildcards.initial_pool}/{wildcards.strategy}/seed{wildcards.seed}/cycle{wildcards.cycle}"
-        " --dataset {input.dataset} --pool {input.pool} --labeled {input.labeled} --out {output} 2> {log}"
+        " --dataset {input.dataset} --pool {input.pool} --labeled {input.labeled} --needs {input.needs}"
+        " --out {output} 2> {log}"
 
 
 rule train:
@@ -36,7 +40,8 @@ rule train:
     input:
         dataset="<results>/{dataset}/dataset.h5",
         pool="<results>/{dataset}/pool/seed{seed}.h5",
-        labeled="<results>/{dataset}/{learner}/{chain}/seed{seed}/cycle{cycle}/labeled.h5",
+        labeled=lambda w: labeled(w, w.chain, int(w.cycle)),
+        start=last_model,
     output:
         model=large("<results>/{dataset}/{learner}/{chain}/seed{seed}/cycle{cycle}/model.pt"),
         metrics="<results>/{dataset}/{learner}/{chain}/seed{seed}/cycle{cycle}/metrics.json",
@@ -52,18 +57,18 @@ rule train:
         runtime=240,
     params:
         code=lambda w: code("train", "models", STUDY["learners"][w.learner]),
-        cfg=lambda w: training_block(w.learner),
+        cfg=lambda w: training_block(w.learner, kind(w.chain)),
     message:
         "train: {wildcards.dataset}, {wildcards.learner}, {wildcards.chain}, seed {wildcards.seed}, cycle {wildcards.cycle}"
     shell:
         "python -m poolflow.train --config {params.cfg:q} --code {params.code} --name"
         " {wildcards.dataset}/{wildcards.learner}/{wildcards.chain}/seed{wildcards.seed}/cycle{wildcards.cycle}"
-        " --dataset {input.dataset} --pool {input.pool} --labeled {input.labeled}"
+        " --dataset {input.dataset} --pool {input.pool} --labeled {input.labeled} --start {input.start}"
         " --model {output.model} --metrics {output.metrics} 2> {log}"
 
 
 rule embed:
-    """One output of a trained network for every image of the pool: class probabilities or penultimate features."""
+    """One output of a trained network for every image of the pool, such as its class probabilities."""
     input:
         dataset="<results>/{dataset}/dataset.h5",
         pool="<results>/{dataset}/pool/seed{seed}.h5",
@@ -75,7 +80,7 @@ rule embed:
     benchmark:
         "<benchmarks>/{dataset}/{learner}/{chain}/seed{seed}/cycle{cycle}/{need}.tsv"
     wildcard_constraints:
-        need="probs|features",
+        need="probs|features|mc_probs|ensemble_probs",
     conda:
         "../../envs/training.yaml"
     threads: STUDY["threads"]
@@ -84,7 +89,7 @@ rule embed:
         runtime=60,
     params:
         code=lambda w: code("embed", "models", STUDY["learners"][w.learner]),
-        cfg=lambda w: embedding_block(w.learner),
+        cfg=lambda w: embedding_block(w.learner, kind(w.chain), w.need),
     message:
         "embed {wildcards.need}: {wildcards.dataset}, {wildcards.learner}, {wildcards.chain}, seed {wildcards.seed}, cycle {wildcards.cycle}"
     shell:

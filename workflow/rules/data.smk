@@ -1,8 +1,36 @@
 """Data sets, and the pool that each repetition may label from."""
 
 
+localrules:
+    download,
+
+
+rule download:
+    """A data set's published files, fetched into data_root unless they are there; run where Snakemake runs."""
+    output:
+        "<results>/{dataset}/source.json",
+    log:
+        "<logs>/{dataset}/download.log",
+    benchmark:
+        "<benchmarks>/{dataset}/download.tsv"
+    conda:
+        "../../envs/training.yaml"
+    threads: 1
+    params:
+        code=lambda w: code("download", "datasets", STUDY["datasets"][w.dataset]),
+        cfg=lambda w: dataset_block(w.dataset),
+    message:
+        "files of {wildcards.dataset}"
+    shell:
+        "python -m poolflow.download --name {wildcards.dataset} --config {params.cfg:q} --code {params.code}"
+        ' --root "$POOLFLOW_DATA" --out {output} 2> {log}'
+
+
 rule dataset:
-    """One data set as uint8 images and labels in HDF5."""
+    """One data set as images or features, and labels, in HDF5."""
+    input:
+        # Ancient: what was fetched has the published checksum, whenever it was fetched.
+        lambda w: ancient(published(w.dataset)),
     output:
         "<results>/{dataset}/dataset.h5",
     log:
@@ -43,7 +71,7 @@ rule pool:
         runtime=10,
     params:
         code=code("pool"),
-        cfg=block(seed=STUDY["seed"], validation=STUDY["validation"]),
+        cfg=lambda w: pool_block(w.dataset),
     message:
         "pool of {wildcards.dataset}, seed {wildcards.seed}"
     shell:

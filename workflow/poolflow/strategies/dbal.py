@@ -1,0 +1,16 @@
+"""Deep Bayesian active learning, as a query strategy: the largest entropy of the mean over passes with dropout.
+
+Gal, Islam & Ghahramani (2017), max entropy; the DBAL of Chandra et al. (2021), with 25 passes (`training.passes`).
+Score: -sum_c m_c ln m_c of the mean m, in nats. Cost: T passes of the head, or of the whole network where it
+has dropout inside, then O(N T C).
+"""
+
+from poolflow.kernels import entropy, top_k
+
+NEEDS = ("mc_probs",)
+LEARNER = "dropout"
+
+
+def select(pool, budget, rng):
+    """Return the `budget` unlabelled rows of the highest score, best first."""
+    return top_k(entropy(pool.mc_probs.mean(axis=1)), budget, rows=pool.unlabeled)
