@@ -14,6 +14,7 @@ ANALYSIS = {
 FIGURES = {path for path in ANALYSIS if path.startswith("figures")}
 POOLS = ("random", "kmeans")
 NEEDS = {"random": [], "entropy": ["probs"], "coreset": ["features"], "sharpened": ["probs"], "margin": ["probs"]}
+NEEDS |= {"dbal": ["mc_probs"], "variation_ratio": ["ensemble_probs"]}
 
 
 def cycle0(pool, seed=0, needs=("probs", "features")):
@@ -98,6 +99,27 @@ EDITS = {
     "a strategy added": (
         lambda p: p.configure(strategies=TINY["strategies"] | {"margin": None}),
         chains(["margin"]) | ANALYSIS,
+    ),
+    "strategies added that need other kinds of networks": (
+        lambda p: p.configure(strategies=TINY["strategies"] | {"dbal": None, "variation_ratio": None}),
+        chains(["dbal", "variation_ratio"])
+        | ANALYSIS
+        | set().union(
+            *(cycle0(f"{pool}+dropout", needs=["mc_probs"]) for pool in POOLS),
+            *(cycle0(f"{pool}+ensemble", needs=["ensemble_probs"]) for pool in POOLS),
+        ),
+    ),
+    "settings that no strategy of the study needs": (
+        lambda p: p.configure(training=TINY["training"] | {"passes": 50, "members": 5}),
+        set(),
+    ),
+    "the values of the training by another name": (
+        lambda p: p.write("workflow/recipes/mine.yaml", "epochs: 2\n") or p.configure(training={"recipe": "mine"}),
+        set(),
+    ),
+    "a setting of the pool": (
+        lambda p: p.configure(pool=TINY["pool"] | {"subset": 1000}),
+        WHOLE - {"digits/dataset.h5"},
     ),
     "a strategy removed": (
         lambda p: p.configure(strategies={k: v for k, v in TINY["strategies"].items() if k != "entropy"}),
