@@ -8,11 +8,25 @@ import yaml
 from conftest import ROOT
 
 PINNED = dict(re.findall(r"^([\w.-]+)==([\w.]+)$", (ROOT / "requirements.txt").read_text(), flags=re.MULTILINE))
-PACKAGES = {"sklearn": "scikit-learn", "yaml": "PyYAML"}
+PACKAGES = {"PIL": "pillow", "sklearn": "scikit-learn", "yaml": "PyYAML"}
 STANDARD = {"argparse", "ast", "contextlib", "dataclasses", "difflib", "functools", "hashlib", "importlib", "inspect"}
 STANDARD |= {"io", "itertools", "json", "math", "os", "pathlib", "pickle", "re", "secrets", "sys", "time"}
+STANDARD |= {
+    "bz2",
+    "collections",
+    "gzip",
+    "lzma",
+    "stat",
+    "struct",
+    "tarfile",
+    "tempfile",
+    "typing",
+    "urllib",
+    "warnings",
+}
+STANDARD |= {"zipfile", "zlib"}
 STAGES = {
-    "training": ["dataset", "train", "embed", "datasets", "models"],
+    "training": ["download", "dataset", "files", "archives", "train", "embed", "datasets", "models"],
     "analysis": ["pool", "initial_pool", "acquire", "curves", "figures", "initial_pools", "strategies", "kernels"],
 }
 
