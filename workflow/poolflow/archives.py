@@ -87,7 +87,7 @@ def _checked(path, source, wanted):
     seen, total = set(), 0
     for entry, size, read in source:
         parts = [part for part in entry.split("/") if part not in ("", ".")]
-        if entry.startswith("/") or ".." in parts or re.match(r"[A-Za-z]:/", entry):
+        if entry.startswith("/") or ".." in parts or re.match(r"[A-Za-z]:[/\\]", entry):
             _refuse(path, entry, "a name that leads out of the archive")
         if size is None:
             continue
