@@ -11,7 +11,9 @@ import stat
 import struct
 import sys
 import tarfile
+import tracemalloc
 import zipfile
+from collections import Counter
 from types import SimpleNamespace
 
 import h5py
@@ -654,6 +656,7 @@ def test_exif_orientation_is_applied(orientation):
     np.testing.assert_array_equal(found, expected)
 
 
+@pytest.mark.filterwarnings("ignore:Corrupt EXIF data")
 @pytest.mark.parametrize("mode", ["auto", "rgb"])
 @pytest.mark.parametrize("kind", ["png", "jpeg", "gif", "bmp", "tiff", "webp"])
 def test_an_image_that_cannot_be_read_is_named(make, tmp_path, kind, mode):
@@ -672,6 +675,11 @@ def test_a_decompression_bomb_is_named(make, tmp_path, monkeypatch, side):
     pack(tmp_path / "root/own.zip", {name: encoded(pixels) for name, pixels in files.items()})
     with pytest.raises(StageError, match=rf"b/1\.png cannot be read \(Image size \({side**2} pixels\) exceeds"):
         make("image_folder", path="own.zip", size=4)
+
+
+def test_more_pixels_than_memory_are_one_line():
+    with pytest.raises(StageError, match=r"own: 1000000000 images of 5000 x 4000 pixels take 55,879,354 GiB of memory"):
+        _images.allocated("own", Counter(train=10**9), (4000, 5000, 3))
 
 
 # Tiny ImageNet
@@ -839,14 +847,17 @@ def test_an_archive_of_more_than_the_limit_is_refused(tmp_path, monkeypatch, for
         list(archives.members(str(path), lambda name: False))
 
 
-def test_a_zip_header_that_lies_is_found_out(tmp_path, stage):
-    path = pack(tmp_path / "a.zip", {"a/1.png": bytes(2**28)})
+def test_a_zip_header_that_lies_is_found_out(tmp_path):
+    path = pack(tmp_path / "a.zip", {"a/1.png": bytes(2**26)})
     content = bytearray(path.read_bytes())
     entry = content.rindex(b"PK\1\2")
     content[22:26] = content[entry + 24 : entry + 28] = struct.pack("<I", 1000)
     path.write_bytes(content)
+    tracemalloc.start()
     with pytest.raises(StageError, match=r"a\.zip is damaged or truncated \(Bad CRC-32 for file 'a/1\.png'\)"):
         everything(path)
+    assert tracemalloc.get_traced_memory()[1] < 2**23
+    tracemalloc.stop()
 
 
 @pytest.mark.parametrize("size", [2**34, 2**60])

@@ -99,7 +99,7 @@ def fetch(file, partial, root):
                     attempts, most = 1, size
             print(f"{url}: {problems[url]}", file=sys.stderr)
     name = os.path.basename(file.path)
-    text = "; ".join(f"{urlsplit(url).netloc}: {problem}" for url, problem in problems.items())
+    text = "; ".join(dict.fromkeys(f"{urlsplit(url).netloc}: {problem}" for url, problem in problems.items()))
     raise StageError(
         f"{name} cannot be downloaded ({text}); put it in {os.path.join(root, file.path)} (MD5 {file.md5}), "
         f"or set data_root to the folder that has {file.path}"

@@ -77,7 +77,7 @@ def load(path, places, colour, size=None):
             pixels = decode(name, content, colour, size)
             if first is None:
                 first, shape = name, pixels.shape
-                arrays = {part: np.empty((count, *shape), np.uint8) for part, count in counts.items()}
+                arrays = allocated(path, counts, shape)
             if pixels.shape != shape:
                 raise StageError(
                     f"{path}: found {first} of {shape[1]} x {shape[0]} pixels and {name} of {pixels.shape[1]} x "
@@ -89,6 +89,18 @@ def load(path, places, colour, size=None):
     if bar.n < len(places):
         raise StageError(f"{path} has changed while it was read; run again")
     return arrays
+
+
+def allocated(path, counts, shape):
+    """Return {part: uint8 (count, *shape)}."""
+    try:
+        return {part: np.empty((count, *shape), np.uint8) for part, count in counts.items()}
+    except MemoryError as error:
+        size = counts.total() * int(np.prod(shape)) / 2**30
+        raise StageError(
+            f"{path}: {counts.total()} images of {shape[1]} x {shape[0]} pixels take {size:,.0f} GiB of memory, more "
+            "than there is; write size: N to scale and crop them to N x N"
+        ) from error
 
 
 def opened(name, content):
