@@ -1,5 +1,6 @@
 """Data sets: what their files become, and how wrong ones are refused. Nothing here is downloaded."""
 
+import gc
 import gzip
 import hashlib
 import io
@@ -860,6 +861,23 @@ def test_a_zip_header_that_lies_is_found_out(tmp_path):
     tracemalloc.stop()
 
 
+def test_a_zip_header_that_claims_too_much_is_found_out(tmp_path):
+    path = pack(tmp_path / "a.zip", {"a/1.png": b"content"})
+    content = bytearray(path.read_bytes())
+    entry = content.rindex(b"PK\1\2")
+    content[22:26] = content[entry + 24 : entry + 28] = struct.pack("<I", 1000)
+    path.write_bytes(content)
+    with pytest.raises(StageError, match=r"a\.zip is damaged or truncated \(it ends within 'a/1\.png'\)"):
+        everything(path)
+
+
+def test_what_was_seen_of_a_tar_archive_is_forgotten(tmp_path):
+    path = pack(tmp_path / "a.tar", {f"{i}": b"" for i in range(100)})
+    for _ in archives.members(str(path), lambda name: True):
+        kept = sum(type(thing) is tarfile.TarInfo for thing in gc.get_objects())
+    assert kept < 10
+
+
 @pytest.mark.parametrize("size", [2**34, 2**60])
 @pytest.mark.parametrize("kind", [tarfile.REGTYPE, tarfile.XHDTYPE, tarfile.GNUTYPE_LONGNAME])
 def test_a_tar_header_that_claims_too_much_is_refused(tmp_path, kind, size):
@@ -885,7 +903,8 @@ def test_a_truncated_archive_is_one_line(tmp_path, form):
             assert everything(path) == MANY
             continue
         with pytest.raises(StageError, match=rf"{form} is damaged or truncated") as error:
-            everything(path)
+            for name, value in archives.members(str(path), lambda name: True):
+                assert value == MANY[name]
         assert "\n" not in str(error.value)
     for start in (b"", b"text", bytes(600)):
         path.write_bytes(start)
