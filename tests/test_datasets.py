@@ -871,6 +871,19 @@ def test_a_zip_header_that_claims_too_much_is_found_out(tmp_path):
         everything(path)
 
 
+def test_a_zip_directory_that_leaves_files_out_is_found_out(tmp_path):
+    path = pack(tmp_path / "a.zip", MANY)
+    content = bytearray(path.read_bytes())
+    content[content.index(b"PK\1\2") + 32] = 51  # the length of a comment, which hides the next entry
+    path.write_bytes(content)
+    with pytest.raises(StageError, match=r"a\.zip is damaged or truncated \(5 of 6 files are listed\)"):
+        everything(path)
+    with zipfile.ZipFile(path, "w") as archive:
+        archive.comment = b"a comment"
+        archive.writestr("1.png", b"content")
+    assert everything(path) == {"1.png": b"content"}
+
+
 def test_what_was_seen_of_a_tar_archive_is_forgotten(tmp_path):
     path = pack(tmp_path / "a.tar", {f"{i}": b"" for i in range(100)})
     for _ in archives.members(str(path), lambda name: True):

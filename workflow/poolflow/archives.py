@@ -104,6 +104,7 @@ def _checked(path, source, wanted):
 
 def _zip(path):
     with zipfile.ZipFile(path) as archive:
+        _complete(path, len(archive.infolist()))
         for info in archive.infolist():
             name = info.filename.replace("\\", "/")
             if info.is_dir():
@@ -123,6 +124,16 @@ def _zip(path):
                     return _whole(info.filename, file.read(info.file_size), info.file_size)
 
             yield name, info.file_size, read
+
+
+def _complete(path, found):
+    """Raise BadZipFile unless a zip archive has the number of files that its end tells, which zipfile ignores."""
+    with open(path, "rb") as file:
+        file.seek(max(0, os.path.getsize(path) - 2**16 - 22))
+        tail = file.read()
+    (told,) = struct.unpack_from("<H", tail, tail.rindex(b"PK\5\6") + 10)
+    if told not in (found % 2**16, 2**16 - 1):  # the latter: too many for the field
+        raise zipfile.BadZipFile(f"{found} of {told} files are listed")
 
 
 def _tar(path, start):
