@@ -9,9 +9,9 @@ import yaml
 from conftest import ROOT
 
 PINNED = dict(re.findall(r"^([\w.-]+)==([\w.]+)$", (ROOT / "requirements.txt").read_text(), flags=re.MULTILINE))
-PACKAGES = {"sklearn": "scikit-learn", "yaml": "PyYAML"}
+PACKAGES = {"PIL": "pillow", "sklearn": "scikit-learn", "yaml": "PyYAML"}
 STAGES = {
-    "training": ["dataset", "train", "embed", "datasets", "models"],
+    "training": ["download", "dataset", "files", "archives", "train", "embed", "datasets", "models"],
     "analysis": ["pool", "initial_pool", "acquire", "curves", "figures", "initial_pools", "strategies", "kernels"],
 }
 

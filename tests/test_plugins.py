@@ -157,17 +157,3 @@ def test_a_plugin_that_breaks_the_contract_is_named(pool):
     view = pool(Plugin([0]), [3])
     with pytest.raises(StageError, match=r"mine uses pool\.features, which is not in its NEEDS"):
         _ = view.features
-
-
-def test_digits_are_scikit_learn_s_with_a_fixed_stratified_test_set():
-    from sklearn.datasets import load_digits
-
-    data = import_module("poolflow.datasets.digits").load("unused")
-    (train, train_labels), (test, test_labels) = data["train"], data["test"]
-    assert train.shape == (1437, 8, 8, 1)
-    assert test.shape == (360, 8, 8, 1)
-    assert np.bincount(test_labels).min() >= 34
-    both = np.concatenate([train, test])[..., 0].reshape(-1, 64)
-    original = np.rint(load_digits().data * 255 / 16)
-    assert sorted(map(tuple, both)) == sorted(map(tuple, original.astype(np.uint8)))
-    assert (np.concatenate([train_labels, test_labels]).sum()) == load_digits().target.sum()

@@ -2,7 +2,6 @@
 
 import json
 import resource
-import struct
 from pathlib import Path
 
 import h5py
@@ -12,7 +11,7 @@ from conftest import EMBED, POOL, TRAIN, TRAINING, Project
 
 from poolflow import store
 from poolflow.pool import validation_rows
-from poolflow.stage import Job, StageError
+from poolflow.stage import Job
 
 DATASET = {"dataset": "digits", "parameters": {}}
 JOB = Job("train", "digits/random/seed0", {"seed": 3}, "abc")
@@ -333,41 +332,3 @@ def test_keep_false_deletes_models_and_probabilities_on_the_way(tmp_path):
     assert not names & {"model.pt", "probs.h5"}
     assert {"labeled.h5", "metrics.json", "curves.csv"} <= names
     assert project.planned() == set()
-
-
-# MNIST without the network
-
-
-def write_mnist(folder, count=30):
-    folder.mkdir(parents=True)
-    rng = np.random.default_rng(0)
-    content = {}
-    for part in ("train", "t10k"):
-        images, labels = (
-            rng.integers(0, 256, (count, 28, 28), dtype=np.uint8),
-            rng.integers(0, 10, count, dtype=np.uint8),
-        )
-        (folder / f"{part}-images-idx3-ubyte").write_bytes(struct.pack(">iiii", 2051, count, 28, 28) + images.tobytes())
-        (folder / f"{part}-labels-idx1-ubyte").write_bytes(struct.pack(">ii", 2049, count) + labels.tobytes())
-        content[part] = images, labels
-    return content
-
-
-def test_an_existing_mnist_is_used_without_the_network(stage, tmp_path):
-    content = write_mnist(tmp_path / "root/MNIST/raw")
-    config = {"dataset": "mnist", "parameters": {}}
-    done = stage("dataset", config, root=tmp_path / "root", out=tmp_path / "mnist.h5")
-    assert done.returncode == 0, done.stderr
-    with h5py.File(tmp_path / "mnist.h5") as file:
-        np.testing.assert_array_equal(file["train/images"][..., 0], content["train"][0])
-        np.testing.assert_array_equal(file["test/labels"][:], content["t10k"][1])
-
-
-def test_a_missing_mnist_without_a_network_says_what_to_put_where(monkeypatch, tmp_path):
-    from torchvision.datasets import MNIST
-
-    from poolflow.datasets import mnist
-
-    monkeypatch.setattr(MNIST, "mirrors", ["http://127.0.0.1:9/"])
-    with pytest.raises(StageError, match=r"put the four \*-ubyte files there, or set data_root"):
-        mnist.load(str(tmp_path))

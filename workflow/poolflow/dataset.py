@@ -2,52 +2,138 @@
 
 from importlib import import_module
 
+import h5py
 import numpy as np
 
 from poolflow import store
 from poolflow.stage import StageError, run
 
+CHUNK = 2**20  # bytes, about
+BLOCK = 16  # chunks read or written at a time
+
 
 def main(job, root, out):
     """Write `dataset.h5`.
 
-    `train/images` and `test/images` are uint8 (N, height, width, channels), `train/labels` and `test/labels`
-    int64 (N,). The attributes hold the class names and, over the training images, the mean and standard
-    deviation of each channel (in units of the full range, 0 to 1).
+    `train/images` and `test/images` are uint8 (N, height, width, channels) with one channel or three, or else
+    `train/features` and `test/features` float32 (N, D); `train/labels` and `test/labels` int64 (N,), where -1 in
+    `train/labels` is an image without a label. `train/names` and `test/names`, where the data set has them, are the
+    path of each image. The attributes hold the class names and, over all training rows, the mean and standard
+    deviation of each channel (in units of the full range, 0 to 1) or dimension, float64.
     """
     plugin = import_module(f"poolflow.datasets.{job.config['dataset']}")
+    kind = getattr(plugin, "KIND", "images")
     data = plugin.load(root, **job.config["parameters"])
+    check(kind, data)
     with store.create(out, job) as file:
         for part in ("train", "test"):
-            images, labels = data[part]
-            check(part, images, labels, len(data["classes"]))
-            rows = max(1, min(len(images), 2**20 // images[0].size))
-            file.create_dataset(f"{part}/images", data=images, chunks=(rows, *images.shape[1:]))
-            file.create_dataset(f"{part}/labels", data=labels.astype(np.int64))
-        mean, std = channel_statistics(data["train"][0])
-        file.attrs.update(classes=data["classes"], mean=mean, std=std)
+            values, labels = data[part]
+            rows = rows_of(CHUNK, kind, values)
+            shape = (len(values), *values.shape[1:])
+            dtype = np.uint8 if kind == "images" else np.float32
+            target = file.create_dataset(f"{part}/{kind}", shape, dtype, chunks=(min(rows, len(values)), *shape[1:]))
+            statistics = {"images": ChannelStatistics, "features": DimensionStatistics}[kind](shape[-1])
+            for start in range(0, len(values), BLOCK * rows):
+                block = np.asarray(values[start : start + BLOCK * rows]).astype(dtype, copy=False)
+                if kind == "features":
+                    check_finite(part, start, block)
+                target[start : start + len(block)] = block
+                if part == "train":
+                    statistics.add(block)
+            if part == "train":
+                file.attrs["mean"], file.attrs["std"] = statistics.result()
+            file[f"{part}/labels"] = np.asarray(labels).astype(np.int64)
+            if "names" in data:
+                names = [name.encode("utf-8", "backslashreplace") for name in data["names"][part]]
+                file.create_dataset(f"{part}/names", data=names, dtype=h5py.string_dtype())
+        file.attrs["classes"] = data["classes"]
 
 
-def check(part, images, labels, classes):
-    """Raise StageError unless images and labels are what the other stages rely on."""
-    if images.dtype != np.uint8 or images.ndim != 4 or not len(images):
-        raise StageError(f"{part} images: found {images.dtype} {images.shape}, expected uint8 (N, H, W, C), N > 0")
-    if labels.shape != (len(images),):
-        raise StageError(f"{part} labels: found shape {labels.shape}, expected ({len(images)},)")
-    if labels.min() < 0 or labels.max() >= classes:
-        raise StageError(f"{part} labels: found {labels.min()}..{labels.max()}, expected 0..{classes - 1}")
+def rows_of(size, kind, values):
+    """Return how many rows of the values, as they are written, have about `size` bytes: at least one."""
+    row = int(np.prod(values.shape[1:])) * (1 if kind == "images" else 4)
+    return max(1, size // row)
 
 
-def channel_statistics(images):
-    """Return mean and standard deviation of each channel, each (C,) float64, exact over all pixels."""
-    counts = np.zeros((images.shape[-1], 256), np.int64)
-    for channel, count in enumerate(counts):
-        for start in range(0, len(images), store.BLOCK):
-            count += np.bincount(images[start : start + store.BLOCK, ..., channel].ravel(), minlength=256)
-    levels = np.arange(256) / 255
-    mean = counts @ levels / counts.sum(axis=1)
-    variance = counts @ levels**2 / counts.sum(axis=1) - mean**2
-    return mean, np.sqrt(np.maximum(variance, 1e-12))
+def check(kind, data):
+    """Raise StageError unless the values and labels are what the other stages rely on."""
+    classes = len(data["classes"])
+    if classes < 2:
+        raise StageError(f"classes: found {classes} ({', '.join(data['classes'])}), expected at least 2")
+    for part in ("train", "test"):
+        values, labels = data[part]
+        found = f"{part} {kind}: found {values.dtype} {values.shape}"
+        if kind == "images" and (values.dtype != np.uint8 or len(values.shape) != 4 or values.shape[-1] not in (1, 3)):
+            raise StageError(f"{found}, expected uint8 (N, height, width, 1 or 3)")
+        if kind == "features" and (np.dtype(values.dtype).kind != "f" or len(values.shape) != 2):
+            raise StageError(f"{found}, expected floats (N, D)")
+        if not np.prod(values.shape):
+            raise StageError(f"{found}, expected at least one row, and none empty")
+        if values.shape[1:] != data["train"][0].shape[1:]:
+            raise StageError(f"{found}, expected rows of {data['train'][0].shape[1:]} as in train")
+        labels = np.asarray(labels)
+        if labels.dtype.kind not in "iu" or labels.shape != (len(values),):
+            raise StageError(f"{part} labels: found {labels.dtype} {labels.shape}, expected integers ({len(values)},)")
+        least = -1 if part == "train" else 0
+        if labels.min() < least or labels.max() >= classes:
+            row = np.flatnonzero((labels < least) | (labels >= classes))[0]
+            hint = "; every test image needs a label" if labels[row] == -1 else ""
+            raise StageError(f"{part} labels: found {labels[row]} in row {row}, expected {least}..{classes - 1}{hint}")
+        if labels.max() < 0:
+            raise StageError(f"{part} labels: found no label at all, expected some")
+        names = data.get("names", {part: labels})[part]
+        if len(names) != len(labels):
+            raise StageError(f"{part} names: found {len(names)}, expected {len(labels)}")
+
+
+def check_finite(part, start, block):
+    """Raise StageError when a block of features, whose first row is row `start`, has a value that is not finite."""
+    finite = np.isfinite(block)
+    if not finite.all():
+        row, column = np.argwhere(~finite)[0]
+        raise StageError(
+            f"{part} features: found {block[row, column]} in row {start + row}, column {column}, expected finite "
+            "numbers in the range of float32"
+        )
+
+
+class ChannelStatistics:
+    """Mean and standard deviation of each channel of uint8 images, exact over all pixels."""
+
+    def __init__(self, channels):
+        self.counts = np.zeros((channels, 256), np.int64)
+
+    def add(self, images):
+        for channel, count in enumerate(self.counts):
+            count += np.bincount(images[..., channel].ravel(), minlength=256)
+
+    def result(self):
+        """Return (mean, std), each (C,) float64 in units of the full range; a constant channel has a std of 1e-6."""
+        levels, total = np.arange(256) / 255, self.counts.sum(axis=1)
+        mean = self.counts @ levels / total
+        variance = self.counts @ levels**2 / total - mean**2
+        return mean, np.sqrt(np.maximum(variance, 1e-12))
+
+
+class DimensionStatistics:
+    """Mean and standard deviation of each dimension of features, block by block (Chan, Golub & LeVeque, 1983)."""
+
+    def __init__(self, dimensions):
+        self.rows, self.mean, self.squares = 0, np.zeros(dimensions), np.zeros(dimensions)
+
+    def add(self, block):
+        mean = block.mean(axis=0, dtype=np.float64)
+        squares = np.square(block - mean).sum(axis=0)
+        rows = self.rows + len(block)
+        step = mean - self.mean
+        self.squares += squares + step**2 * (self.rows * len(block) / rows)
+        self.mean += step * (len(block) / rows)
+        self.rows = rows
+
+    def result(self):
+        """Return (mean, std), each (D,) float64; a dimension constant to the precision of float32 has a std of 1."""
+        std = np.sqrt(self.squares / self.rows)
+        return self.mean, np.where(std > 1e-7 * np.abs(self.mean), std, 1.0)
 
 
 if __name__ == "__main__":
