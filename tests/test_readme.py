@@ -2,7 +2,6 @@
 
 import re
 
-import numpy as np
 import yaml
 from conftest import ROOT, TINY, Project
 
@@ -17,37 +16,30 @@ def test_the_plugins_run(tmp_path):
     assert len(plugins) == 2
     for text in plugins:
         project.write(text.split("\n")[0].removeprefix("# "), text)
-    rng = np.random.default_rng(0)
-    labels = np.arange(90) % 2
-    images = (60 * labels[:, None, None, None] + rng.integers(0, 90, (90, 9, 8, 3))).astype(np.uint8)
-    (project.folder / "data").mkdir()
-    np.savez(
-        project.folder / "data/cells.npz",
-        train_images=images[:60],
-        train_labels=labels[:60],
-        test_images=images[60:],
-        test_labels=labels[60:],
-    )
     soft = {"soft_5": {"strategy": "soft_margin", "temperature": 5.0}}
-    project.configure(datasets=["cells"], strategies=soft, cycles=1, training={"epochs": 20})
+    project.configure(datasets=["stripes"], strategies=soft, cycles=1, training={"epochs": 20})
     project.snakemake("--cores", "2")
     rows = (project.folder / "results/tiny/curves.csv").read_text().splitlines()
     assert len(rows) == 1 + 2 * 2
-    assert all(row.startswith("cells,small_cnn,") for row in rows[1:])
-    assert (project.folder / "results/tiny/figures/cells/small_cnn/by_pool.png").stat().st_size > 10_000
+    assert all(row.startswith("stripes,small_cnn,") for row in rows[1:])
+    assert (project.folder / "results/tiny/figures/stripes/small_cnn/by_pool.png").stat().st_size > 10_000
     # The pool's size was not known beforehand: the stage that runs out of images says so.
-    project.configure(datasets=["cells"], strategies=soft, cycles=1, budget=50)
+    project.configure(datasets=["stripes"], strategies=soft, cycles=1, budget=50)
     output = project.snakemake("--cores", "2", fails=True)
     assert "asked for 50 images, but only 44 of 54 are unlabelled" in output
 
 
-def test_the_study_is_valid():
-    (study,) = [yaml.safe_load(text) for language, text in BLOCKS if language == "yaml"]
-    assert check(study)["learners"]["wide"]["training"]["epochs"] == 60
+def test_the_studies_are_valid():
+    blocks = [yaml.safe_load(text) for language, text in BLOCKS if language == "yaml"]
+    studies = {study["study"]: study for study in blocks}
+    assert list(studies) == ["my-study", "settings", "cells"]
+    assert check(studies["my-study"])["learners"]["wide"]["training"]["epochs"] == 60
+    assert check(studies["settings"])["datasets"]["mirrored"]["pool"]["validation"] == 0.2
+    assert check(studies["cells"])["datasets"]["cells"]["parameters"] == {"path": "cells", "size": 64}
 
 
 def test_the_notebook_s_lines_read_the_labelled_images(finished, monkeypatch):
-    (text,) = [text for language, text in BLOCKS if language == "python" and text.startswith("import h5py")]
+    text, _ = [text for language, text in BLOCKS if language == "python" and text.startswith("import h5py")]
     assert len(text.strip().splitlines()) == 5  # the import, and three lines
     monkeypatch.chdir(finished.folder)
     for old, new in (("results/digits/", "results/tiny/"), ("margin", "entropy"), ("cycle4", "cycle2")):

@@ -212,3 +212,7 @@ def last_model(wildcards):
     cycle = int(wildcards.cycle)
     warm = STUDY["learners"][wildcards.learner]["training"]["warm_start"]
     return f"{trained(wildcards, wildcards.chain, cycle - 1)}/model.pt" if warm and cycle else []
+
+
+for name in STUDY["datasets"]:
+    dataset_block(name)  # own data that are not there are named before anything is planned
