@@ -8,6 +8,7 @@
 """
 
 import io
+import sys
 import warnings
 from collections import Counter
 
@@ -47,7 +48,8 @@ def listing(path, mode):
         if content is not None:
             colour = in_colour(name, content)
     if others:
-        print(f"{path}: skipped {len(others)} files that are hidden or no images by their extension, as {others[0]}")
+        text = f"{path}: skipped {len(others)} files that are hidden or no images by their extension, as {others[0]}"
+        print(text, file=sys.stderr)
     return sorted(names), colour
 
 
