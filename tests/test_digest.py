@@ -73,7 +73,7 @@ def test_importing_a_package_whole_depends_on_all_of_it(digest_of):
 
 def test_stages_do_not_depend_on_each_other_s_plugins():
     module._imports.cache_clear()
-    for stage in ("dataset", "pool", "initial_pool", "acquire", "train", "embed", "curves", "figures"):
+    for stage in ("download", "dataset", "pool", "initial_pool", "acquire", "train", "embed", "curves", "figures"):
         closure = set()
         module._follow(f"poolflow.{stage}", closure)
         parts = {name.split(".")[1] for name in closure}

@@ -110,7 +110,7 @@ def test_published_files_are_fetched_first_and_once(tmp_path):
     shutil.rmtree(project.folder / "data")
     for name in ("source.json", "dataset.h5"):
         (project.folder / "results/tiny/served" / name).unlink()
-    output = project.snakemake("--cores", "1", fails=True)
+    output = project.snakemake("--cores", "1", "results/tiny/served/dataset.h5", fails=True)
     assert "noise.npy cannot be downloaded" in output
     assert f"put it in data/noise.npy (MD5 {md5})" in output
     assert "Traceback" not in output

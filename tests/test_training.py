@@ -45,6 +45,15 @@ def test_any_number_of_images_can_be_trained_on(n):
     assert result["class_accuracy"].count(None) == max(0, 4 - n)
 
 
+def test_one_class_alone_can_be_trained_on():
+    images, labels = clusters()
+    network = networks.build(NETWORK, images.shape[1:], 4)
+    train.fit(network, NORMALISE, images[labels == 2], labels[labels == 2], TRAINING)
+    result = train.evaluate([network], NORMALISE, images[labels == 2], labels[labels == 2], "float32")
+    assert result["accuracy"] == 1
+    assert result["class_accuracy"] == [None, None, 1, None]
+
+
 @pytest.mark.parametrize("schedule", ["constant", "cosine"])
 @pytest.mark.parametrize("optimizer", ["sgd", "adam", "adamw"])
 def test_an_update_is_torch_s_own(optimizer, schedule):
