@@ -8,7 +8,19 @@ from hypothesis.extra import numpy as hnp
 from scipy.spatial.distance import cdist
 from scipy.stats import entropy as scipy_entropy
 
-from poolflow.kernels import entropy, k_center_greedy, kcenter, least_confidence, margin, top_k
+from poolflow.kernels import (
+    entropy,
+    k_center_greedy,
+    kcenter,
+    least_confidence,
+    margin,
+    mc_entropy,
+    mean_probs,
+    top_k,
+    variation_ratio,
+    vote_entropy,
+    vote_margin,
+)
 
 
 @st.composite
@@ -35,6 +47,40 @@ def test_scores_against_scipy_and_sorting(probs):
     np.testing.assert_array_equal(least_confidence(probs), 1 - ordered[:, 0])
     if probs.shape[1] > 1:
         np.testing.assert_array_equal(margin(probs), 1 - (ordered[:, 0] - ordered[:, 1]))
+
+
+def test_committee_scores_by_hand():
+    two_to_one = [[0.9, 0.1, 0], [0.6, 0.4, 0], [0, 0.2, 0.8]]
+    unanimous = [[1, 0, 0]] * 3
+    tied_members = [[0.5, 0.5, 0]] * 3  # a vote goes to the lower class
+    mc_probs = np.array([two_to_one, unanimous, tied_members])
+    np.testing.assert_allclose(variation_ratio(mc_probs), [1 / 3, 0, 0], atol=1e-15)
+    np.testing.assert_allclose(vote_entropy(mc_probs), [np.log(3) - 2 / 3 * np.log(2), 0, 0], atol=1e-15)
+    np.testing.assert_allclose(vote_margin(mc_probs), [2 / 3, 0, 0], atol=1e-15)
+    np.testing.assert_allclose(mean_probs(mc_probs)[0], [0.5, 0.7 / 3, 0.8 / 3], atol=1e-15)
+    np.testing.assert_allclose(mc_entropy(mc_probs)[1:], [0, np.log(2)], atol=1e-15)
+    assert vote_margin(np.ones((2, 3, 1))).tolist() == [0, 0]
+
+
+@given(distributions(), st.integers(1, 5))
+def test_committee_scores_count_votes(probs, members):
+    mc_probs = np.stack([np.roll(probs, member, axis=0) for member in range(members)], axis=1)
+    votes = [np.bincount(row.argmax(axis=1), minlength=probs.shape[1] + 1) / members for row in mc_probs]
+    np.testing.assert_allclose(variation_ratio(mc_probs), [1 - max(row) for row in votes])
+    np.testing.assert_allclose(vote_entropy(mc_probs), scipy_entropy(votes, axis=1), atol=1e-15)
+    if probs.shape[1] > 1:
+        ordered = np.sort(votes, axis=1)
+        np.testing.assert_allclose(vote_margin(mc_probs), 1 - (ordered[:, -1] - ordered[:, -2]))
+
+
+@pytest.mark.parametrize("score", [mc_entropy, variation_ratio, vote_entropy, vote_margin, mean_probs])
+def test_members_that_are_no_distribution_are_named(score):
+    mc_probs = np.full((3, 2, 2), 0.5)
+    mc_probs[2, 1] = [0.2, np.nan]
+    with pytest.raises(ValueError, match=r"mc_probs\[2, 1\]: found \[0\.2, nan\]"):
+        score(mc_probs)
+    with pytest.raises(ValueError, match=r"mc_probs: found shape \(2, 2\)"):
+        score(mc_probs[0])
 
 
 @pytest.mark.parametrize("score", [entropy, least_confidence, margin])

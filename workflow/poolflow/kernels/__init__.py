@@ -1,6 +1,31 @@
 """The numerical cores: exact, deterministic, free of files and of Snakemake. Lowest index first on ties."""
 
+from poolflow.kernels.bald import bald, batch_bald, power_bald
 from poolflow.kernels.kcenter import k_center_greedy
-from poolflow.kernels.uncertainty import entropy, least_confidence, margin, top_k
+from poolflow.kernels.uncertainty import (
+    entropy,
+    least_confidence,
+    margin,
+    mc_entropy,
+    mean_probs,
+    top_k,
+    variation_ratio,
+    vote_entropy,
+    vote_margin,
+)
 
-__all__ = ["entropy", "k_center_greedy", "least_confidence", "margin", "top_k"]
+__all__ = [
+    "bald",
+    "batch_bald",
+    "entropy",
+    "k_center_greedy",
+    "least_confidence",
+    "margin",
+    "mc_entropy",
+    "mean_probs",
+    "power_bald",
+    "top_k",
+    "variation_ratio",
+    "vote_entropy",
+    "vote_margin",
+]

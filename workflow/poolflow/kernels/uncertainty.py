@@ -2,17 +2,7 @@
 
 import numpy as np
 
-
-def _checked(probs):
-    probs = np.asarray(probs)
-    if probs.ndim != 2 or probs.shape[1] < 1:
-        raise ValueError(f"probs: found shape {probs.shape}, expected (N, C)")
-    sums = probs.sum(axis=1, dtype=np.float64)
-    bad = ~((probs >= 0).all(axis=1) & (np.abs(sums - 1) < 1e-3))  # catches NaN as well
-    if bad.any():
-        row = int(np.argmax(bad))
-        raise ValueError(f"probs[{row}]: found {probs[row].tolist()}, expected probabilities that sum to 1")
-    return probs
+from poolflow.kernels import _check
 
 
 def entropy(probs):
@@ -21,25 +11,77 @@ def entropy(probs):
     Raises
     ------
     ValueError
-        When a row is not a probability distribution.
+        When a row is not a probability distribution: a value is negative or not finite, or the sum is not 1 within
+        0.001.
     """
-    probs = _checked(probs).astype(np.float64)
+    probs = _check.probabilities(probs).astype(np.float64)
     logs = np.log(probs, out=np.zeros_like(probs), where=probs > 0)
     return -(probs * logs).sum(axis=1)
 
 
 def least_confidence(probs):
     """Return 1 - max_c p_c: (N, C) -> (N,) float64, higher means "ask first". Raises as `entropy` does."""
-    return 1 - _checked(probs).max(axis=1).astype(np.float64)
+    return 1 - _check.probabilities(probs).max(axis=1).astype(np.float64)
 
 
 def margin(probs):
     """Return 1 - (p_1st - p_2nd): (N, C) -> (N,) float64, higher means "ask first". Raises as `entropy` does."""
-    probs = _checked(probs)
-    if probs.shape[1] == 1:
-        return np.zeros(len(probs))
-    second, first = np.partition(probs, -2, axis=1)[:, -2:].T.astype(np.float64)
-    return 1 - (first - second)
+    return 1 - _lead(_check.probabilities(probs).astype(np.float64, copy=False))
+
+
+def mean_probs(mc_probs):
+    """Return the mean over passes or committee members: (N, T, C) -> (N, C) float64. Raises as `entropy` does."""
+    return _check.probabilities(mc_probs, ndim=3, name="mc_probs").mean(axis=1, dtype=np.float64)
+
+
+def mc_entropy(mc_probs):
+    """Return the entropy of the mean over T passes in nats: (N, T, C) -> (N,) float64, higher means "ask first".
+
+    The DBAL of Chandra et al. (2021); "predictive entropy" in Gal, Islam & Ghahramani (2017). Raises as `entropy`
+    does.
+    """
+    return entropy(mean_probs(mc_probs))
+
+
+def variation_ratio(mc_probs):
+    """Return 1 - the share of the most frequent vote: (N, T, C) -> (N,) float64, higher means "ask first".
+
+    Freeman (1965); the ENS-varR of Beluch et al. (2018). A member votes for its most probable class, of equally
+    probable ones for the lowest. Raises as `entropy` does.
+    """
+    return 1 - _votes(mc_probs).max(axis=1)
+
+
+def vote_entropy(mc_probs):
+    """Return the entropy of the votes in nats: (N, T, C) -> (N,) float64, higher means "ask first".
+
+    Dagan & Engelson (1995), not divided by ln T. Votes and errors as in `variation_ratio`.
+    """
+    return entropy(_votes(mc_probs))
+
+
+def vote_margin(mc_probs):
+    """Return 1 - (share of the 1st - share of the 2nd class by votes): (N, T, C) -> (N,) float64.
+
+    Higher means "ask first". Votes and errors as in `variation_ratio`.
+    """
+    return 1 - _lead(_votes(mc_probs))
+
+
+def _votes(mc_probs):
+    """Return each class's share of the votes, (N, C) float64."""
+    mc_probs = _check.probabilities(mc_probs, ndim=3, name="mc_probs")
+    count, passes, classes = mc_probs.shape
+    cells = np.arange(count)[:, None] * classes + mc_probs.argmax(axis=2)
+    return np.bincount(cells.ravel(), minlength=count * classes).reshape(count, classes) / passes
+
+
+def _lead(shares):
+    """Return by how much the highest value of each row exceeds the second highest."""
+    if shares.shape[1] == 1:
+        return np.ones(len(shares))
+    second, first = np.partition(shares, -2, axis=1)[:, -2:].T
+    return first - second
 
 
 def top_k(scores, k, rows):
