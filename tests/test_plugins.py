@@ -82,18 +82,47 @@ def test_a_selection_is_exact_and_comes_from_its_generator(pool, kind, name, cou
     np.testing.assert_array_equal(scores, scores_again)
 
 
-@pytest.mark.parametrize("name", ["least_confidence", "margin", "entropy"])
-def test_uncertainty_strategies_ask_for_the_most_uncertain(pool, name):
+def plain_entropy(shares):
+    return -sum(x * np.log(x) for x in shares if x > 0)
+
+
+def lead(shares):
+    return sorted(shares)[-1] - sorted(shares)[-2]
+
+
+def share_of_votes(samples):
+    return [np.mean(samples.argmax(axis=1) == c) for c in range(CLASSES)]
+
+
+# The score of one row, from its probabilities (C,) or from those of its passes or members (T, C).
+FORMULAS = {
+    "least_confidence": ("probs", lambda p: 1 - max(p)),
+    "most_certain": ("probs", max),
+    "margin": ("probs", lambda p: 1 - lead(p)),
+    "entropy": ("probs", plain_entropy),
+    "dbal": ("mc_probs", lambda s: plain_entropy(s.mean(axis=0))),
+    "mc_least_confidence": ("mc_probs", lambda s: 1 - max(s.mean(axis=0))),
+    "mc_margin": ("mc_probs", lambda s: 1 - lead(s.mean(axis=0))),
+    "bald": ("mc_probs", lambda s: plain_entropy(s.mean(axis=0)) - np.mean([plain_entropy(p) for p in s])),
+    "ensemble_least_confidence": ("ensemble_probs", lambda s: 1 - max(s.mean(axis=0))),
+    "ensemble_margin": ("ensemble_probs", lambda s: 1 - lead(s.mean(axis=0))),
+    "ensemble_entropy": ("ensemble_probs", lambda s: plain_entropy(s.mean(axis=0))),
+    "variation_ratio": ("ensemble_probs", lambda s: 1 - max(share_of_votes(s))),
+    "vote_entropy": ("ensemble_probs", lambda s: plain_entropy(share_of_votes(s))),
+    "vote_margin": ("ensemble_probs", lambda s: 1 - lead(share_of_votes(s))),
+}
+
+
+@pytest.mark.parametrize("name", FORMULAS)
+def test_strategies_that_score_each_image_take_the_highest(pool, name):
     plugin = import_module(f"poolflow.strategies.{name}")
+    need, formula = FORMULAS[name]
     view = pool(plugin, [3, 1, 59])
-    scores = {
-        "least_confidence": lambda p: -max(p),
-        "margin": lambda p: sorted(p)[-2] - sorted(p)[-1],
-        "entropy": lambda p: -sum(x * np.log(x) for x in p),
-    }[name]
-    expected = sorted(view.unlabeled, key=lambda row: -scores(view.probs[row].astype(float)))[:10]
-    rows, _ = select(plugin, view, 10, np.random.default_rng(0), {})
-    assert rows.tolist() == expected
+    assert list(plugin.NEEDS) == [need]
+    expected = {row: formula(getattr(view, need)[row].astype(float)) for row in view.unlabeled}
+    rows, scores = select(plugin, view, 10, np.random.default_rng(0), {})
+    assert rows.tolist() == sorted(expected, key=lambda row: (-round(expected[row], 9), row))[:10]
+    np.testing.assert_allclose(scores, [expected[row] for row in rows], rtol=1e-5, atol=1e-9)
 
 
 def test_random_strategies_draw_every_image_alike(pool):

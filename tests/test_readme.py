@@ -49,9 +49,12 @@ def test_the_notebook_s_lines_read_the_labelled_images(finished, monkeypatch):
     assert names["images"].shape == (TINY["initial_size"] + 2 * TINY["budget"], 8, 8, 1)
 
 
-def test_the_strategies_and_pools_that_there_are_are_named():
-    from poolflow import plugins
+def test_the_tables_of_plugins_are_made_from_their_files():
+    from poolflow import catalogue, plugins
 
-    text = re.search(r"What there is so far:(.*?)\n\n", (ROOT / "README.md").read_text(), flags=re.DOTALL)[1]
-    named = set(re.findall(r"`(\w+)`", text))
-    assert named == {name for kind in plugins.KINDS for name in plugins.names(kind)}
+    page = (ROOT / "docs/plugins.md").read_text()
+    assert page == catalogue.page(), "run: PYTHONPATH=workflow python -m poolflow.catalogue > docs/plugins.md"
+    for name in plugins.names("strategies"):
+        _, text = catalogue.docstring("strategies", name)
+        assert catalogue.cost(text), f"{name}: a strategy's docstring says `Cost: ...`"
+        assert catalogue.reference(text), f"{name}: a strategy's docstring says where it is from"

@@ -70,6 +70,11 @@ def _check_needs(path, kind, found):
         raise PluginError(f"{path}: NEEDS must be a literal tuple of {sorted(allowed)}, found {needs!r}{hint}")
 
 
+def docstring(kind, name):
+    """Return the module's docstring."""
+    return ast.get_docstring(_tree(kind, name))
+
+
 def defines(kind, name, function):
     """Return whether the module has a function of that name."""
     return any(isinstance(node, ast.FunctionDef) and node.name == function for node in _tree(kind, name).body)

@@ -5,7 +5,7 @@ Score: -sum_c m_c ln m_c of the mean m, in nats. Cost: T passes of the head, or 
 has dropout inside, then O(N T C).
 """
 
-from poolflow.kernels import entropy, top_k
+from poolflow.kernels import mc_entropy, top_k
 
 NEEDS = ("mc_probs",)
 LEARNER = "dropout"
@@ -13,4 +13,4 @@ LEARNER = "dropout"
 
 def select(pool, budget, rng):
     """Return the `budget` unlabelled rows of the highest score, best first."""
-    return top_k(entropy(pool.mc_probs.mean(axis=1)), budget, rows=pool.unlabeled)
+    return top_k(mc_entropy(pool.mc_probs), budget, rows=pool.unlabeled)

@@ -1,0 +1,71 @@
+"""The tables of docs/plugins.md: what there is to name in a config, read from the plugins' own files.
+
+PYTHONPATH=workflow python -m poolflow.catalogue > docs/plugins.md
+"""
+
+import re
+
+from poolflow import plugins
+from poolflow.config import WORKFLOW, recipes
+
+HEADINGS = {
+    "datasets": "Data sets",
+    "models": "Networks",
+    "initial_pools": "Initial pools",
+    "strategies": "Query strategies",
+}
+
+
+def page():
+    """Return the page as Markdown."""
+    parts = ["# What a config can name", "Made from the files in `workflow/` by `python -m poolflow.catalogue`."]
+    for kind, heading in HEADINGS.items():
+        parts += [f"## {heading}", table(kind)]
+    rows = [f"| `{name}` | {about(name)} |" for name in recipes()]
+    parts += ["## Recipes of the training", "\n".join(["| name | what |", "|---|---|", *rows])]
+    return "\n\n".join(parts) + "\n"
+
+
+def table(kind):
+    """Return the table of a kind of plugins."""
+    selecting = kind in ("initial_pools", "strategies")
+    columns = ["name", "what", *(["needs", "cost"] if selecting else []), "parameters"]
+    columns += ["reference"] if kind == "strategies" else []
+    rows = [columns, ["---"] * len(columns)]
+    for name in plugins.names(kind):
+        first, rest = docstring(kind, name)
+        row = [f"`{name}`", first]
+        if selecting:
+            facts = plugins.literals(kind, name)
+            needs = ", ".join(f"`{need}`" for need in facts["NEEDS"]) or "nothing"
+            needs += f" of a network with `{facts['LEARNER']}`" if "LEARNER" in facts else ""
+            row += [needs, cost(rest)]
+        row.append(", ".join(f"`{key}`" for key in plugins.parameters(kind, name)))
+        rows.append([*row, reference(rest)][: len(columns)])
+    return "\n".join(f"| {' | '.join(row)} |" for row in rows)
+
+
+def docstring(kind, name):
+    """Return the first line of a plugin's docstring, and the rest on one line."""
+    first, _, rest = plugins.docstring(kind, name).partition("\n")
+    return first.strip(), " ".join(rest.split()).replace("|", "\\|")
+
+
+def reference(text):
+    """Return what the docstring says before the score and the cost: the literature."""
+    return re.split(r" ?(?:Score|Cost): ", text)[0].rstrip(".")
+
+
+def cost(text):
+    """Return what the docstring says of the cost."""
+    return text.partition("Cost: ")[2].rstrip(".")
+
+
+def about(name):
+    """Return the comment at the top of a recipe."""
+    lines = (WORKFLOW / "recipes" / f"{name}.yaml").read_text().splitlines()
+    return " ".join(line.removeprefix("# ") for line in lines if line.startswith("# "))
+
+
+if __name__ == "__main__":
+    print(page(), end="")
