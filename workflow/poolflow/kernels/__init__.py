@@ -1,6 +1,7 @@
 """The numerical cores: exact, deterministic, free of files and of Snakemake. Lowest index first on ties."""
 
 from poolflow.kernels.bald import bald, batch_bald, power_bald
+from poolflow.kernels.coverage import max_herding, prob_cover
 from poolflow.kernels.kcenter import k_center_greedy
 from poolflow.kernels.uncertainty import (
     entropy,
@@ -21,9 +22,11 @@ __all__ = [
     "k_center_greedy",
     "least_confidence",
     "margin",
+    "max_herding",
     "mc_entropy",
     "mean_probs",
     "power_bald",
+    "prob_cover",
     "top_k",
     "variation_ratio",
     "vote_entropy",

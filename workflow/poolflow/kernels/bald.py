@@ -110,7 +110,7 @@ def batch_bald(mc_probs, budget, rng, joint_samples=10_000):
         if open_.any():
             place, gain = _highest(weights[open_], posteriors[open_], mc_probs, negentropies, rows, bounds)
         if gain <= TIE:
-            rest = rows[np.argsort(-scores[rows], kind="stable")][: budget - len(picks)]
+            rest = rows[np.argsort(-scores[rows].round(12), kind="stable")][: budget - len(picks)]
             return np.array([*picks, *rest]), np.array([*gains, *np.zeros(len(rest))])
         picks.append(rows[place])
         gains.append(gain)
