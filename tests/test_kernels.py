@@ -1,17 +1,14 @@
-"""Kernels against formulas by hand, scipy, and brute force in float64."""
+"""Scores against formulas by hand and scipy."""
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
-from scipy.spatial.distance import cdist
 from scipy.stats import entropy as scipy_entropy
 
 from poolflow.kernels import (
     entropy,
-    k_center_greedy,
-    kcenter,
     least_confidence,
     margin,
     mc_entropy,
@@ -106,74 +103,3 @@ def test_top_k_refuses_nan_and_too_many():
         top_k(np.array([np.nan, 1, np.nan]), 1, np.array([1, 2]))
     with pytest.raises(ValueError, match=r"found 3, expected 1\.\.2"):
         top_k(np.arange(3.0), 3, np.array([0, 1]))
-
-
-def brute_force(features, labeled, budget):
-    """Farthest-first by the whole float64 distance matrix."""
-    distances = cdist(features.astype(np.float64), features.astype(np.float64), "sqeuclidean")
-    chosen, picks = list(labeled), []
-    if not chosen:
-        centre = features.astype(np.float64).mean(axis=0)
-        picks.append(int(np.argmax(((features - centre) ** 2).sum(axis=1))))
-        chosen.append(picks[0])
-    while len(picks) < budget:
-        nearest = distances[:, chosen].min(axis=1)
-        nearest[chosen] = -1
-        picks.append(int(np.argmax(nearest)))
-        chosen.append(picks[-1])
-    return picks
-
-
-@st.composite
-def pools(draw):
-    # Small whole numbers: many ties and duplicates, and every distance exact in float64.
-    shape = draw(st.tuples(st.integers(2, 40), st.integers(1, 5)))
-    features = draw(hnp.arrays(np.float32, shape, elements=st.integers(-4, 4).map(float)))
-    labeled = draw(st.sets(st.integers(0, len(features) - 1), max_size=len(features) - 1))
-    budget = draw(st.integers(1, len(features) - len(labeled)))
-    return features, np.array(sorted(labeled), dtype=np.int64), budget
-
-
-@settings(max_examples=200)
-@given(pools(), st.sampled_from([1, 16, 2**22]))
-def test_k_center_equals_brute_force_with_ties_and_duplicates(pool, block):
-    features, labeled, budget = pool
-    if not len(labeled):
-        features = (
-            features[:, :1] * 0 + np.arange(len(features), dtype=np.float32)[:, None] ** 2
-        )  # no tie with the mean
-    original, kcenter.BLOCK = kcenter.BLOCK, block
-    try:
-        assert k_center_greedy(features, labeled, budget).tolist() == brute_force(features, labeled, budget)
-    finally:
-        kcenter.BLOCK = original
-
-
-def test_k_center_on_real_valued_features():
-    rng = np.random.default_rng(0)
-    features = rng.normal(size=(500, 32)).astype(np.float32)
-    labeled = rng.choice(500, 20, replace=False)
-    picks, distances = k_center_greedy(features, labeled, 60, return_distances=True)
-    assert picks.tolist() == brute_force(features, labeled, 60)
-    expected = [cdist(features[[p]], features[[*labeled, *picks[:i]]]).min() for i, p in enumerate(picks)]
-    np.testing.assert_allclose(distances, expected, rtol=1e-6)
-    assert (np.diff(distances) <= 1e-9).all()  # farthest-first: the radius only shrinks
-
-
-@pytest.mark.parametrize(
-    ("change", "message"),
-    [
-        ({"features": np.array([[0.0], [np.nan], [1.0]])}, r"features\[1\]"),
-        ({"features": np.array([[0.0], [1.0], [np.inf]])}, r"features\[2\]"),
-        ({"features": np.zeros(3)}, r"shape \(3,\)"),
-        ({"labeled": [3]}, r"labeled: found 3\.\.3, expected 0\.\.2"),
-        ({"labeled": [-1]}, r"labeled: found -1"),
-        ({"labeled": [0, 0]}, "1 repeated rows"),
-        ({"budget": 3}, r"budget: found 3, expected 1\.\.2"),
-        ({"budget": 0}, "budget: found 0"),
-    ],
-)
-def test_k_center_names_what_is_wrong(change, message):
-    arguments = {"features": np.zeros((3, 1)), "labeled": [0], "budget": 1} | change
-    with pytest.raises(ValueError, match=message):
-        k_center_greedy(**arguments)

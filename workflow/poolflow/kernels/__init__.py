@@ -1,5 +1,6 @@
 """The numerical cores: exact, deterministic, free of files and of Snakemake. Lowest index first on ties."""
 
+from poolflow.kernels.badge import badge
 from poolflow.kernels.bald import bald, batch_bald, power_bald
 from poolflow.kernels.coverage import max_herding, prob_cover
 from poolflow.kernels.kcenter import k_center_greedy
@@ -16,6 +17,7 @@ from poolflow.kernels.uncertainty import (
 )
 
 __all__ = [
+    "badge",
     "bald",
     "batch_bald",
     "entropy",

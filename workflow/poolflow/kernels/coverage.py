@@ -109,8 +109,8 @@ def max_herding(features, labeled, budget, sigma=1.0, weights=None):
     -----
     A row's gain only falls, so the gain it had is a bound. The first bounds come from a pass over all pairs in
     float32, O(N^2 D), raised by what rounding can have taken, and so do new ones when the gains have fallen so much
-    that a sixteenth of the rows had to be looked at for one pick; the gains that decide are evaluated in float64, those of
-    the 64 rows of the highest bounds together. Memory O(N D) and 64 N float64.
+    that a sixteenth of the rows had to be looked at for one pick; the gains that decide are evaluated in float64,
+    those of the 64 rows of the highest bounds together. Memory O(N D) and 64 N float64.
     """
     features, labeled = _checked(features, labeled, budget)
     _check.positive("sigma", sigma)

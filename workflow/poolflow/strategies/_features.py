@@ -1,0 +1,24 @@
+"""What several strategies do with features: scale them, cluster them, take what is central."""
+
+import numpy as np
+from sklearn.cluster import KMeans
+
+
+def unit(features):
+    """Return the rows scaled to length 1, (N, D); a row of zeros stays as it is."""
+    lengths = np.linalg.norm(features, axis=1, keepdims=True)
+    return features / np.where(lengths > 0, lengths, 1)
+
+
+def centres(features, count, rng, weights=None):
+    """Return the row nearest to the centre of each of `count` k-means clusters, and its distance, the nearest first.
+
+    Where rows coincide there may be fewer clusters: then the rows nearest to their centre fill up what is lacking.
+    """
+    kmeans = KMeans(count, n_init=1, random_state=int(rng.integers(2**31)))
+    distances = kmeans.fit_transform(features, sample_weight=weights)
+    distances = distances[np.arange(len(features)), kmeans.labels_]
+    order = np.argsort(distances, kind="stable")
+    _, nearest = np.unique(kmeans.labels_[order], return_index=True)
+    taken = np.concatenate([np.sort(nearest), np.setdiff1d(np.arange(len(order)), nearest)])[:count]
+    return order[taken], distances[order[taken]]

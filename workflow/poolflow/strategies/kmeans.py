@@ -1,0 +1,16 @@
+"""K-means centres: cluster the unlabelled images into as many clusters as are asked for, and take each one's centre.
+
+On penultimate features; of a cluster the image nearest to its centre. Score: minus the distance to the centre. "A
+simple baseline for low-budget active learning" (Pourahmadi, Nooralinejad & Pirsiavash 2021) does so on self-supervised
+features. Cost: one forward pass over the pool, then O(N b D) for each iteration of k-means.
+"""
+
+from poolflow.strategies._features import centres
+
+NEEDS = ("features",)
+
+
+def select(pool, budget, rng):
+    """Return one unlabelled row for each cluster, the nearest to its centre first."""
+    places, distances = centres(pool.features[pool.unlabeled], budget, rng)
+    return pool.unlabeled[places], -distances

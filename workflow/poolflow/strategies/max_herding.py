@@ -1,0 +1,16 @@
+"""MaxHerding: pick, one after another, the image that raises the coverage of the pool by a Gaussian kernel most.
+
+Bae et al. (2024). Coverage: the mean over the pool of the highest exp(-|h - h_s|^2 / sigma^2) over the labelled images
+s, of penultimate features scaled to length 1. Score: by how much the pick raised it. Cost: one forward pass over the
+pool, then O(N^2 D) once and O(N D) for each image looked at again; memory O(N D).
+"""
+
+from poolflow.kernels import max_herding
+from poolflow.strategies._features import unit
+
+NEEDS = ("features",)
+
+
+def select(pool, budget, rng, sigma=1.0):
+    """Return `budget` unlabelled rows in the order picked."""
+    return max_herding(unit(pool.features), pool.labeled, budget, sigma)
