@@ -21,7 +21,7 @@ def files(kind):
 
 
 EVERY = [entry for kind in plugins.KINDS for entry in files(kind)]
-SELECTING = files("initial_pools") + files("strategies")
+SELECTING = files("initial_pools") + files("strategies") + [("strategies", "_template")]
 
 
 @pytest.mark.parametrize(("kind", "name"), EVERY)
