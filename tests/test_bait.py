@@ -1,5 +1,7 @@
 """BAIT against inverses of whole matrices."""
 
+from importlib import import_module
+
 import numpy as np
 import pytest
 
@@ -23,7 +25,7 @@ def brute(probs, features, labeled, budget, regularisation=1.0):
     embedded = np.array(
         [
             [np.kron(np.sqrt(p[c]) * (np.eye(classes)[c] - p), h) for c in range(classes)]
-            for p, h in zip(probs, features)
+            for p, h in zip(probs, features, strict=True)
         ]
     )
     information = embedded.transpose(0, 2, 1) @ embedded
@@ -75,7 +77,7 @@ def test_the_backward_phase_removes_other_rows_than_the_last():
 @pytest.mark.parametrize("regularisation", [1e-3, 1.0, 10.0])
 @pytest.mark.parametrize("block", [1, 50, 2**22])
 def test_regularisation_and_blocks(monkeypatch, regularisation, block):
-    monkeypatch.setattr("poolflow.kernels.bait.BLOCK", block)
+    monkeypatch.setattr(import_module("poolflow.kernels.bait"), "BLOCK", block)
     probs, features = draw(n=12, classes=4, width=3)
     rows, gains = bait(probs, features, [0, 11], 3, regularisation)
     expected, lowered = brute(probs, features, [0, 11], 3, regularisation)

@@ -134,11 +134,10 @@ def _blocks(count, values):
 def _check(probs, features, labeled, budget, regularisation):
     if probs.ndim != 2 or features.ndim != 2 or len(probs) != len(features):
         raise ValueError(f"probs, features: found shapes {probs.shape}, {features.shape}, expected (N, C), (N, D)")
-    size = probs.shape[1] * features.shape[1]
-    if size > LARGEST:
-        raise ValueError(
-            f"probs, features: found {probs.shape[1]} classes x {features.shape[1]} features = {size}, expected at most {LARGEST}"
-        )
+    classes, width = probs.shape[1], features.shape[1]
+    if classes * width > LARGEST:
+        found = f"{classes} classes x {width} features = {classes * width}"
+        raise ValueError(f"probs, features: found {found}, expected at most {LARGEST}")
     for name, values in (("probs", probs), ("features", features)):
         finite = np.isfinite(values).all(axis=1)
         if not finite.all():
