@@ -6,9 +6,10 @@ from importlib import import_module
 import h5py
 import numpy as np
 import pytest
-from conftest import ROOT
+import torch
+from conftest import NETWORK, ROOT
 
-from poolflow import plugins
+from poolflow import networks, plugins
 from poolflow.selection import Pool, select
 from poolflow.stage import StageError
 
@@ -50,6 +51,11 @@ def pool(tmp_path):
     probs = rng.dirichlet(np.ones(CLASSES), SIZE).astype(np.float32)
     with h5py.File(tmp_path / "dataset.h5", "w") as file:
         file["train/images"] = rng.integers(0, 256, (80, 8, 8, 1), dtype=np.uint8)
+        file["train/labels"] = np.arange(80) % CLASSES
+        file.attrs.update(mean=np.array([0.5]), std=np.array([0.25]))
+    torch.manual_seed(0)
+    network = networks.build(NETWORK, (8, 8, 1), CLASSES)
+    torch.save({"states": [network.state_dict()]}, tmp_path / "model.pt")
     with h5py.File(tmp_path / "pool.h5", "w") as file:
         file["indices"] = indices
         file["flip"], file["given"] = np.zeros(SIZE, bool), np.ones(SIZE, bool)
@@ -63,8 +69,8 @@ def pool(tmp_path):
             file[need] = values
 
     def make(plugin, labeled):
-        needs = {need: str(tmp_path / f"{need}.h5") for need in plugin.NEEDS}
-        return Pool(plugin, tmp_path / "pool.h5", labeled, needs, tmp_path / "dataset.h5")
+        needs = {need: str(tmp_path / f"{need}.h5") for need in plugin.NEEDS} | {"model": str(tmp_path / "model.pt")}
+        return Pool(plugin, tmp_path / "pool.h5", labeled, needs, tmp_path / "dataset.h5", NETWORK)
 
     return make
 

@@ -14,7 +14,7 @@ ANALYSIS = {
 FIGURES = {path for path in ANALYSIS if path.startswith("figures")}
 POOLS = ("random", "kmeans")
 NEEDS = {"random": [], "entropy": ["probs"], "coreset": ["features"], "sharpened": ["probs"], "margin": ["probs"]}
-NEEDS |= {"dbal": ["mc_probs"], "variation_ratio": ["ensemble_probs"]}
+NEEDS |= {"dbal": ["mc_probs"], "variation_ratio": ["ensemble_probs"], "emoc": [], "svm_distance": ["features"]}
 
 
 def cycle0(pool, seed=0, needs=("probs", "features")):
@@ -109,6 +109,10 @@ EDITS = {
             *(cycle0(f"{pool}+ensemble", needs=["ensemble_probs"]) for pool in POOLS),
         ),
     ),
+    "strategies added that need the network and the labels": (
+        lambda p: p.configure(strategies=TINY["strategies"] | {"emoc": None, "svm_distance": None}),
+        chains(["emoc", "svm_distance"]) | ANALYSIS,
+    ),
     "settings that no strategy of the study needs": (
         lambda p: p.configure(training=TINY["training"] | {"passes": 50, "members": 5}),
         set(),
@@ -159,6 +163,28 @@ def test_an_edit_reruns_what_depends_on_it(finished, tmp_path, edit):
     change, expected = EDITS[edit]
     change(project)
     assert project.planned() == expected
+
+
+def test_a_strategy_that_uses_the_network_follows_its_code_and_settings(finished, tmp_path):
+    project = finished.copy(tmp_path / "copy")
+    emoc = {"emoc": {"references": 5, "candidates": 6}}
+    project.configure(initial_pools=["random"], strategies=TINY["strategies"] | emoc)
+    project.snakemake("--cores", "2")
+    assert project.planned() == set()
+    with_emoc = {path for path in RETRAINED if "kmeans" not in path} | chain("random", "emoc")
+    for path, old, new in (
+        ("models/small_cnn.py", "nn.MaxPool2d(2)", "nn.AvgPool2d(2)"),
+        ("networks.py", "torch.set_num_threads(config", "torch.set_num_threads(1 * config"),
+    ):
+        edited = project.copy(tmp_path / path.replace("/", " "))
+        edited.edit(f"workflow/poolflow/{path}", old, new)
+        assert edited.planned() == with_emoc
+    for path in ("kernels/emoc.py", "strategies/emoc.py"):
+        edited = project.copy(tmp_path / path.replace("/", " "))
+        edited.write(
+            f"workflow/poolflow/{path}", (edited.folder / f"workflow/poolflow/{path}").read_text() + "\nX = 1\n"
+        )
+        assert edited.planned() == chain("random", "emoc") | ANALYSIS
 
 
 def test_an_edit_and_a_run_change_what_the_edit_says(finished, tmp_path):

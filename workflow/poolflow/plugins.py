@@ -12,11 +12,11 @@ KINDS = {
     "initial_pools": ("initial_pool", "select", 3),
     "strategies": ("strategy", "select", 3),
 }
-# What a plugin of a kind may name in NEEDS -> how the network must be trained for it.
+# What a plugin may name in NEEDS: any plugin, a strategy, and by how its network is trained, a strategy as well.
 PLAIN, DROPOUT, ENSEMBLE = "plain", "dropout", "ensemble"
-DATA = {"images", "given"}
-OUTPUTS = {PLAIN: {"probs", "features"}, DROPOUT: {"probs", "features", "mc_probs"}}
-OUTPUTS |= {ENSEMBLE: {"probs", "features", "ensemble_probs"}}
+DATA, ANSWERS = {"images", "given"}, {"labels"}
+OUTPUTS = {PLAIN: {"probs", "features", "model"}, DROPOUT: {"probs", "features", "model", "mc_probs"}}
+OUTPUTS |= {ENSEMBLE: {"probs", "features", "model", "ensemble_probs"}}
 TYPES = {"int": (int,), "float": (int, float), "str": (str,), "bool": (bool,), "None": (type(None),)}
 
 
@@ -59,7 +59,7 @@ def _check_needs(path, kind, found):
     learner, needs = found.get("LEARNER", PLAIN), found.get("NEEDS")
     if learner not in OUTPUTS:
         raise PluginError(f"{path}: LEARNER must be one of {sorted(OUTPUTS)}, found {learner!r}")
-    allowed = DATA | (OUTPUTS[learner] if kind == "strategies" else set())
+    allowed = DATA | (OUTPUTS[learner] | ANSWERS if kind == "strategies" else set())
     if not isinstance(needs, tuple) or not allowed.issuperset(needs):
         hint = "".join(
             f"; {need} takes LEARNER = {other!r}"

@@ -1,14 +1,16 @@
 """What a selection sees and what it must return: shared by the initial pools and the query strategies."""
 
+from importlib import import_module
+
 import numpy as np
 
 from poolflow import store
-from poolflow.candidates import Candidates
+from poolflow.candidates import Candidates, inputs
 from poolflow.stage import StageError
 
 
 class Pool:
-    """The pool as a plugin sees it. Nothing here tells the label of an image.
+    """The pool as a plugin sees it. Nothing here tells the label of an image that is not labelled.
 
     Attributes
     ----------
@@ -23,6 +25,8 @@ class Pool:
         For a data set of ready features, those: (N, D) float32.
     given : (N,) bool
         Whether a row's label is known from the start.
+    labels : (L,) int64
+        The classes of `labeled`, in its order; -1 where the oracle has no answer.
     probs : (N, classes) float32
         Softmax outputs of the last cycle's network, the mean over the members of an ensemble.
     features : (N, D) float32
@@ -31,12 +35,14 @@ class Pool:
         Softmax outputs of T passes with dropout.
     ensemble_probs : (N, K, classes) float32
         Softmax outputs of the K members.
+    model : str
+        The file of the last cycle's network, which `network()` reads.
 
     An array is read when it is first used, and only if the plugin names it in NEEDS.
     """
 
-    def __init__(self, plugin, pool, labeled=(), needs=None, dataset=None):
-        self._plugin, self._needs, self._dataset = plugin, needs or {}, dataset
+    def __init__(self, plugin, pool, labeled=(), needs=None, dataset=None, learner=None):
+        self._plugin, self._needs, self._dataset, self._learner = plugin, needs or {}, dataset, learner
         self._candidates = Candidates(pool)
         self.classes, self.size = self._candidates.classes, len(self._candidates)
         self.labeled = np.asarray(labeled, dtype=np.int64)
@@ -54,15 +60,38 @@ class Pool:
         elif need == "images":
             with store.read(self._dataset) as file:
                 value = self._candidates.read(file, np.arange(self.size))
+        elif need == "labels":
+            with store.read(self._dataset) as file:
+                labels = store.take(file["train/labels"], self._candidates.indices[self.labeled])
+            value = self._candidates.classes_of(labels)
+        elif need not in self._needs:
+            file = "model.pt" if need == "model" else f"{need}.h5"
+            raise StageError(f"{self._plugin.__name__} needs {file}, which --needs does not name")
+        elif need == "model":
+            value = self._needs[need]
         else:
-            if need not in self._needs:
-                raise StageError(f"{self._plugin.__name__} needs {need}.h5, which --needs does not name")
             with store.read(self._needs[need]) as file:
                 value = file[need][:]
             if len(value) != self.size:
                 raise StageError(f"{self._needs[need]}: {len(value)} rows for a pool of {self.size}")
         setattr(self, need, value)
         return value
+
+    def network(self):
+        """Return the last cycle's network, in eval mode on the configured device, and what normalises images for it.
+
+        They are torch modules as `poolflow.networks` has them, of an ensemble the first member. Needs `model`.
+        """
+        path = self.model
+        # No import statement: it would make every selection depend on the code of the networks.
+        networks = import_module("poolflow.networks")
+        device = networks.device(self._learner)
+        with store.read(self._dataset) as file:
+            shape = inputs(file, "train").shape[1:]
+            normalise = networks.Normalise(file.attrs["mean"], file.attrs["std"], device)
+        network = networks.build(self._learner, shape, self.classes).to(device).eval()
+        network.load_state_dict(networks.load(path, device)[0])
+        return network, normalise
 
 
 def select(plugin, pool, count, rng, parameters):

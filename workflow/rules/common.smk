@@ -111,16 +111,26 @@ def initial_pool_block(name):
 
 
 @lru_cache
-def strategy_block(name):
-    """Return the settings of an acquisition."""
+def strategy_block(name, learner):
+    """Return the settings of an acquisition, with those of the learner's network where the strategy uses it."""
     entry = STUDY["strategies"][name]
+    used = {"learner": network_settings(learner, learner_kind(name))} if "model" in network_needs(name) else {}
     return block(
         strategy=entry["plugin"],
         parameters=entry["parameters"],
         budget=STUDY["budget"],
         seed=STUDY["seed"],
         threads=STUDY["threads"],
+        **used,
     )
+
+
+@lru_cache
+def strategy_code(name, learner):
+    """Return the digest of an acquisition's code, with that of the learner's network where the strategy uses it."""
+    network = ["poolflow.networks", f"poolflow.models.{STUDY['learners'][learner]['plugin']}"]
+    used = network if "model" in network_needs(name) else []
+    return digest("poolflow.acquire", f"poolflow.strategies.{STUDY['strategies'][name]['plugin']}", *used)
 
 
 def kind(chain):
@@ -147,7 +157,7 @@ def training_block(name, kind):
     members = training["members"] if kind == ENSEMBLE else 1
     unread = {"recipe", "members", "passes"}
     training = {key: value for key, value in training.items() if key not in unread}
-    return network_block(name, kind, training=training, members=members, seed=STUDY["seed"])
+    return block(**network_settings(name, kind), training=training, members=members, seed=STUDY["seed"])
 
 
 @lru_cache
@@ -155,30 +165,29 @@ def embedding_block(name, kind, need):
     """Return the settings of a learner's inference."""
     training = STUDY["learners"][name]["training"]
     stochastic = {"passes": training["passes"], "seed": STUDY["seed"]} if need == "mc_probs" else {}
-    return network_block(name, kind, precision=training["precision"], **stochastic)
+    return block(**network_settings(name, kind), precision=training["precision"], **stochastic)
 
 
-def network_block(name, kind, **more):
+def network_settings(name, kind):
     """Return the settings that every stage running a learner's network reads."""
     entry = STUDY["learners"][name]
     parameters = entry["parameters"]
     if kind == DROPOUT:
         parameters = parameters | {"dropout": parameters.get("dropout") or 0.5}
-    return block(
-        network=entry["plugin"],
-        parameters=parameters,
-        threads=STUDY["threads"],
-        device=STUDY["device"],
-        deterministic=STUDY["deterministic"],
-        **more,
-    )
+    return {
+        "network": entry["plugin"],
+        "parameters": parameters,
+        "threads": STUDY["threads"],
+        "device": STUDY["device"],
+        "deterministic": STUDY["deterministic"],
+    }
 
 
 @lru_cache
 def network_needs(strategy):
-    """Return the network outputs that a strategy uses, which the embed jobs make."""
+    """Return what a strategy uses of the last network: outputs, which the embed jobs make, or the `model` itself."""
     needs = literals("strategies", STUDY["strategies"][strategy]["plugin"])["NEEDS"]
-    return [need for need in needs if need not in ("images", "given")]
+    return [need for need in needs if need not in ("images", "given", "labels")]
 
 
 def chains(pattern, **more):

@@ -8,7 +8,7 @@ rule acquire:
         pool="<results>/{dataset}/pool/seed{seed}.h5",
         labeled=lambda w: labeled(w, f"{w.initial_pool}/{w.strategy}", int(w.cycle) - 1),
         needs=lambda w: [
-            f"{trained(w, f'{w.initial_pool}/{w.strategy}', int(w.cycle) - 1)}/{need}.h5"
+            f"{trained(w, f'{w.initial_pool}/{w.strategy}', int(w.cycle) - 1)}/{'model.pt' if need == 'model' else f'{need}.h5'}"
             for need in network_needs(w.strategy)
         ],
     output:
@@ -18,14 +18,14 @@ rule acquire:
     benchmark:
         "<benchmarks>/{dataset}/{learner}/{initial_pool}/{strategy}/seed{seed}/cycle{cycle}/acquire.tsv"
     conda:
-        "../../envs/analysis.yaml"
+        "../../envs/training.yaml"
     threads: STUDY["threads"]
     resources:
         mem_mb=4000,
         runtime=60,
     params:
-        code=lambda w: code("acquire", "strategies", STUDY["strategies"][w.strategy]),
-        cfg=lambda w: strategy_block(w.strategy),
+        code=lambda w: strategy_code(w.strategy, w.learner),
+        cfg=lambda w: strategy_block(w.strategy, w.learner),
     message:
         "acquire: {wildcards.dataset}, {wildcards.initial_pool}, {wildcards.strategy}, seed {wildcards.seed}, cycle {wildcards.cycle}"
     shell:

@@ -1,6 +1,7 @@
 """The numerical cores: exact, deterministic, free of files and of Snakemake. Lowest index first on ties."""
 
 from poolflow.kernels.badge import badge
+from poolflow.kernels.bait import bait
 from poolflow.kernels.bald import bald, batch_bald, power_bald
 from poolflow.kernels.coverage import max_herding, prob_cover
 from poolflow.kernels.kcenter import k_center_greedy
@@ -18,6 +19,7 @@ from poolflow.kernels.uncertainty import (
 
 __all__ = [
     "badge",
+    "bait",
     "bald",
     "batch_bald",
     "entropy",

@@ -1,6 +1,6 @@
 """Query strategies, one file each.
 
-A file has NEEDS, a literal tuple of the arrays of `poolflow.selection.Pool` that it uses, and
+A file has NEEDS, a literal tuple of the attributes of `poolflow.selection.Pool` that it uses, and
 `select(pool, budget, rng, **parameters)`, which returns `budget` unlabelled pool rows, best first, and a finite
 score for each. Keyword arguments after `rng` are its parameters; the config may set them.
 """

@@ -1,0 +1,45 @@
+"""Expected model output change: ask for the image whose label would change what the network says of others most.
+
+Kaeding et al. (2016), eq. 2-5, to first order in the step of training on the image x' alone: the mean over reference
+images x of || J_f(x) grad_theta L(x', y') ||_1, where f are the logits, L the cross-entropy, and y' the predicted class
+(eq. 5) or with `expected` each class, weighted by its probability (eq. 4). Score: that, without the learning rate,
+which is the same factor for all images. The references are `references` random images of the pool, labelled ones
+too; only `candidates` random unlabelled images are scored (0, or more than there are: all), no other is asked for.
+Cost: for each candidate (and with `expected` each class) a backward pass for one image and about three forward passes
+for the references; memory does not grow with the candidates.
+"""
+
+import numpy as np
+import torch
+from tqdm import tqdm
+
+from poolflow.kernels import top_k
+from poolflow.kernels.emoc import output_change
+from poolflow.stage import StageError
+
+NEEDS = ("model", "images")
+
+
+def select(pool, budget, rng, references: int = 100, candidates: int = 1000, expected: bool = False):
+    """Return the `budget` candidates of the highest score, best first."""
+    if references < 1:
+        raise StageError(f"references: found {references}, expected at least 1")
+    if candidates and candidates < budget:
+        raise StageError(f"candidates: found {candidates}, expected at least the budget of {budget}, or 0 for all")
+    network, normalise = pool.network()
+    drawn = rng.choice(pool.size, min(references, pool.size), replace=False)
+    others = normalise(torch.from_numpy(pool.images[drawn]))
+    rows = pool.unlabeled
+    if 0 < candidates < len(rows):
+        rows = np.sort(rng.choice(rows, candidates, replace=False))
+    scores = np.empty(len(rows))
+    for position, row in enumerate(tqdm(rows, desc="emoc", mininterval=5)):
+        image = normalise(torch.from_numpy(pool.images[row : row + 1]))
+        with torch.no_grad():
+            probs = network(image).softmax(dim=1)[0].double().cpu().numpy()
+        if expected:
+            scores[position] = probs @ output_change(network, others, image, range(pool.classes))
+        else:
+            scores[position] = output_change(network, others, image, [int(probs.argmax())])[0]
+    best, scores = top_k(scores, budget, rows=np.arange(len(rows)))
+    return rows[best], scores
