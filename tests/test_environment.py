@@ -11,8 +11,11 @@ from conftest import ROOT
 PINNED = dict(re.findall(r"^([\w.-]+)==([\w.]+)$", (ROOT / "requirements.txt").read_text(), flags=re.MULTILINE))
 PACKAGES = {"PIL": "pillow", "sklearn": "scikit-learn", "yaml": "PyYAML"}
 STAGES = {
-    "training": ["download", "dataset", "files", "archives", "train", "embed", "datasets", "models"],
-    "analysis": ["pool", "initial_pool", "acquire", "curves", "figures", "initial_pools", "strategies", "kernels"],
+    "training": [
+        *("download", "dataset", "files", "archives", "train", "embed", "acquire"),
+        *("datasets", "models", "strategies", "kernels"),
+    ],
+    "analysis": ["pool", "initial_pool", "curves", "figures", "initial_pools"],
 }
 
 

@@ -13,10 +13,11 @@ KINDS = {
     "strategies": ("strategy", "select", 3),
 }
 # What a plugin of a kind may name in NEEDS -> how the network must be trained for it.
-PLAIN, DROPOUT, ENSEMBLE = "plain", "dropout", "ensemble"
+PLAIN, DROPOUT, ENSEMBLE, LOSS_PREDICTION = "plain", "dropout", "ensemble", "loss_prediction"
 DATA = {"images", "given"}
 OUTPUTS = {PLAIN: {"probs", "features"}, DROPOUT: {"probs", "features", "mc_probs"}}
 OUTPUTS |= {ENSEMBLE: {"probs", "features", "ensemble_probs"}}
+OUTPUTS |= {LOSS_PREDICTION: {"probs", "features", "predicted_loss"}}
 TYPES = {"int": (int,), "float": (int, float), "str": (str,), "bool": (bool,), "None": (type(None),)}
 
 

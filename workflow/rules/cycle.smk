@@ -18,11 +18,11 @@ rule acquire:
     benchmark:
         "<benchmarks>/{dataset}/{learner}/{initial_pool}/{strategy}/seed{seed}/cycle{cycle}/acquire.tsv"
     conda:
-        "../../envs/analysis.yaml"
+        "../../envs/training.yaml"
     threads: STUDY["threads"]
     resources:
         mem_mb=4000,
-        runtime=60,
+        runtime=240,
     params:
         code=lambda w: code("acquire", "strategies", STUDY["strategies"][w.strategy]),
         cfg=lambda w: strategy_block(w.strategy),
@@ -80,7 +80,7 @@ rule embed:
     benchmark:
         "<benchmarks>/{dataset}/{learner}/{chain}/seed{seed}/cycle{cycle}/{need}.tsv"
     wildcard_constraints:
-        need="probs|features|mc_probs|ensemble_probs",
+        need="probs|features|mc_probs|ensemble_probs|predicted_loss",
     conda:
         "../../envs/training.yaml"
     threads: STUDY["threads"]
