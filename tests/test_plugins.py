@@ -64,6 +64,7 @@ def pool(tmp_path):
     outputs = {"probs": probs, "features": rng.normal(size=(SIZE, 5)).astype(np.float32)}
     for need in ("mc_probs", "ensemble_probs"):
         outputs[need] = rng.dirichlet(np.ones(CLASSES), (SIZE, 4)).astype(np.float32)
+    outputs["predicted_loss"] = rng.normal(size=SIZE).astype(np.float32)
     for need, values in outputs.items():
         with h5py.File(tmp_path / f"{need}.h5", "w") as file:
             file[need] = values

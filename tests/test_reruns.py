@@ -14,7 +14,8 @@ ANALYSIS = {
 FIGURES = {path for path in ANALYSIS if path.startswith("figures")}
 POOLS = ("random", "kmeans")
 NEEDS = {"random": [], "entropy": ["probs"], "coreset": ["features"], "sharpened": ["probs"], "margin": ["probs"]}
-NEEDS |= {"dbal": ["mc_probs"], "variation_ratio": ["ensemble_probs"], "emoc": [], "svm_distance": ["features"]}
+NEEDS |= {"dbal": ["mc_probs"], "variation_ratio": ["ensemble_probs"], "learning_loss": ["predicted_loss"]}
+NEEDS |= {"emoc": [], "svm_distance": ["features"]}
 
 
 def cycle0(pool, seed=0, needs=("probs", "features")):
@@ -42,6 +43,7 @@ def chains(strategies, **options):
 
 
 STRATEGIES = tuple(TINY["strategies"])
+OTHER_KINDS = ("dbal", "variation_ratio", "learning_loss")
 WHOLE = {"digits/dataset.h5", "digits/pool/seed0.h5"} | ANALYSIS
 WHOLE |= chains(STRATEGIES).union(*(cycle0(pool) | labeled0(pool) for pool in POOLS))
 
@@ -101,12 +103,13 @@ EDITS = {
         chains(["margin"]) | ANALYSIS,
     ),
     "strategies added that need other kinds of networks": (
-        lambda p: p.configure(strategies=TINY["strategies"] | {"dbal": None, "variation_ratio": None}),
-        chains(["dbal", "variation_ratio"])
+        lambda p: p.configure(strategies=TINY["strategies"] | dict.fromkeys(OTHER_KINDS)),
+        chains(OTHER_KINDS)
         | ANALYSIS
         | set().union(
             *(cycle0(f"{pool}+dropout", needs=["mc_probs"]) for pool in POOLS),
             *(cycle0(f"{pool}+ensemble", needs=["ensemble_probs"]) for pool in POOLS),
+            *(cycle0(f"{pool}+loss_prediction", needs=["predicted_loss"]) for pool in POOLS),
         ),
     ),
     "strategies added that need the network and the labels": (

@@ -17,8 +17,8 @@ def main(job, need, dataset, pool, model, out):
 
     `probs` is the softmax (N, classes), the mean over an ensemble's members; `features` the penultimate layer (N, D) of
     the first member; `mc_probs` the softmax of `passes` passes with dropout (N, T, classes); `ensemble_probs` that of
-    each member (N, K, classes). Images are read and results written block by block, so that memory does not grow
-    with the pool.
+    each member (N, K, classes); `predicted_loss` what the loss-prediction module says (N,). Images are read and
+    results written block by block, so that memory does not grow with the pool.
     """
     config = job.config
     device = networks.device(config)
@@ -49,6 +49,9 @@ def output(need, members, images, config):
     precision = config["precision"]
     if need == "features":
         return networks.features(members[0], images, precision)
+    if need == "predicted_loss":
+        _, tapped = networks.tap(members[0], images, precision)
+        return members[0].loss_prediction(tapped)
     if need == "mc_probs":
         return torch.stack(list(passes(members[0], images, config["passes"], precision)), dim=1)
     probs = torch.stack([networks.logits(network, images, precision).softmax(dim=1) for network in members], dim=1)

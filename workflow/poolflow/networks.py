@@ -6,6 +6,7 @@ from pickle import UnpicklingError
 
 import torch
 
+from poolflow.loss_prediction import LossPrediction, average
 from poolflow.stage import StageError
 
 
@@ -33,6 +34,9 @@ def device(config):
 def build(config, shape, classes):
     """Return the configured network for images (height, width, channels) or features (D,), drawn from torch's seed.
 
+    With the setting `loss_prediction` it has a module of that name, which reads the layers that the plugin's TAPS name
+    and the penultimate one.
+
     Raises
     ------
     StageError
@@ -49,6 +53,12 @@ def build(config, shape, classes):
             f"{config['network']} takes images of {least} x {least} at least, found {shape[0]} x {shape[1]}"
         )
     network = plugin.Network(shape, classes, **config["parameters"])
+    if config.get("loss_prediction"):
+        network.taps = getattr(plugin, "TAPS", ())
+        one = torch.zeros(1, *((shape[2], *shape[:2]) if kind == "images" else shape))
+        with torch.no_grad():
+            _, tapped = tap(network.eval(), one, "float32")
+        network.train().loss_prediction = LossPrediction([values.shape[1] for values in tapped])
     return network.to(memory_format=torch.channels_last)
 
 
@@ -84,6 +94,19 @@ def features(network, inputs, precision):
 def logits(network, inputs, precision):
     """Return the logits (n, classes) as float32; the last layer always works in float32, so that scores do not tie."""
     return network.head(features(network, inputs, precision))
+
+
+def tap(network, inputs, precision):
+    """Return the penultimate layer (n, D), and what the loss-prediction module reads: [(n, width), ...] as float32."""
+    tapped = []
+    hooks = [
+        network.get_submodule(name).register_forward_hook(lambda _, __, output: tapped.append(average(output)))
+        for name in network.taps
+    ]
+    hidden = features(network, inputs, precision)
+    for hook in hooks:
+        hook.remove()
+    return hidden, [*tapped, hidden]
 
 
 def load(path, device):

@@ -13,10 +13,11 @@ KINDS = {
     "strategies": ("strategy", "select", 3),
 }
 # What a plugin may name in NEEDS: any plugin, a strategy, and by how its network is trained, a strategy as well.
-PLAIN, DROPOUT, ENSEMBLE = "plain", "dropout", "ensemble"
+PLAIN, DROPOUT, ENSEMBLE, LOSS_PREDICTION = "plain", "dropout", "ensemble", "loss_prediction"
 DATA, ANSWERS = {"images", "given"}, {"labels"}
 OUTPUTS = {PLAIN: {"probs", "features", "model"}, DROPOUT: {"probs", "features", "model", "mc_probs"}}
 OUTPUTS |= {ENSEMBLE: {"probs", "features", "model", "ensemble_probs"}}
+OUTPUTS |= {LOSS_PREDICTION: {"probs", "features", "model", "predicted_loss"}}
 TYPES = {"int": (int,), "float": (int, float), "str": (str,), "bool": (bool,), "None": (type(None),)}
 
 

@@ -35,6 +35,8 @@ class Pool:
         Softmax outputs of T passes with dropout.
     ensemble_probs : (N, K, classes) float32
         Softmax outputs of the K members.
+    predicted_loss : (N,) float32
+        What the loss-prediction module says of each row; only the order has a meaning.
     model : str
         The file of the last cycle's network, which `network()` reads.
 

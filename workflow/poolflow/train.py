@@ -14,6 +14,7 @@ from tqdm import trange
 
 from poolflow import networks, store
 from poolflow.candidates import Candidates, inputs
+from poolflow.loss_prediction import STOP, WEIGHT, LossPrediction, ranking_loss
 from poolflow.selection import read_labeled
 from poolflow.stage import StageError, run
 
@@ -87,8 +88,8 @@ def fit(network, normalise, images, labels, config, validation=None, new=None):
     `validation` is a pair of images and labels; `new` (n,) bool marks the last cycle's images, for `replay`.
     """
     steps = math.ceil(len(images) / config["batch_size"])
-    if any(isinstance(module, nn.modules.batchnorm._BatchNorm) for module in network.modules()):
-        steps = max(1, min(steps, len(images) // 2))  # of one image alone it has no variance
+    if any(isinstance(module, nn.modules.batchnorm._BatchNorm | LossPrediction) for module in network.modules()):
+        steps = max(1, min(steps, len(images) // 2))  # one image alone has no variance, and no other to compare with
     total = config["iterations"] or steps * config["epochs"]
     optimizer = make_optimizer(network.parameters(), config)
     kept = copy.deepcopy(network) if config["ema"] else network
@@ -100,8 +101,7 @@ def fit(network, normalise, images, labels, config, validation=None, new=None):
             optimizer.param_groups[0]["lr"] = config["learning_rate"] * rate(step, steps, total, config)
             batch = batch.to(labels.device)
             inputs = cutout(normalise(augment(images[batch], config)), config["cutout"])
-            logits = networks.logits(network, inputs, config["precision"])
-            loss = F.cross_entropy(logits, labels[batch], label_smoothing=config["label_smoothing"])
+            loss = objective(network, inputs, labels[batch], config, stopped=step >= STOP * total)
             network.zero_grad()
             loss.backward()
             optimizer.step()
@@ -120,6 +120,21 @@ def fit(network, normalise, images, labels, config, validation=None, new=None):
                 break
     network.load_state_dict(best_weights or kept.state_dict())
     return best_epoch or epoch
+
+
+def objective(network, inputs, labels, config, stopped):
+    """Return the loss of a mini-batch: the cross-entropy, and that of the loss-prediction module where there is one.
+
+    Once it is `stopped`, the module goes on learning, and the network learns from the cross-entropy alone.
+    """
+    smoothing = config["label_smoothing"]
+    if not hasattr(network, "loss_prediction"):
+        logits = networks.logits(network, inputs, config["precision"])
+        return F.cross_entropy(logits, labels, label_smoothing=smoothing)
+    hidden, tapped = networks.tap(network, inputs, config["precision"])
+    losses = F.cross_entropy(network.head(hidden), labels, label_smoothing=smoothing, reduction="none")
+    predicted = network.loss_prediction([values.detach() for values in tapped] if stopped else tapped)
+    return losses.mean() + WEIGHT * ranking_loss(predicted, losses)
 
 
 def draw_batches(n, steps, replay, new):

@@ -13,7 +13,7 @@ sys.path.insert(0, f"{workflow.basedir}/workflow")
 
 from poolflow.config import ConfigError, check
 from poolflow.digest import digest
-from poolflow.plugins import DROPOUT, ENSEMBLE, PLAIN, defines, literals
+from poolflow.plugins import DROPOUT, ENSEMBLE, LOSS_PREDICTION, PLAIN, defines, literals
 from snakemake.exceptions import WorkflowError
 from snakemake.settings.types import DeploymentMethod
 
@@ -44,7 +44,7 @@ wildcard_constraints:
     learner="[^/]+",
     initial_pool="[^/+]+",
     strategy="[^/]+",
-    # Cycle 0: an initial pool, with `+dropout` or `+ensemble` where a strategy needs networks of that kind.
+    # Cycle 0: an initial pool, with `+dropout`, `+ensemble` or `+loss_prediction` where a strategy needs such networks.
     # The cycles after it: an initial pool and a strategy.
     chain="[^/]+(/[^/]+)?",
     seed="[0-9]+",
@@ -134,7 +134,7 @@ def strategy_code(name, learner):
 
 
 def kind(chain):
-    """Return how the networks of a chain are trained: plain, dropout or ensemble."""
+    """Return how the networks of a chain are trained: plain, dropout, ensemble or loss_prediction."""
     pool, _, strategy = chain.partition("/")
     return learner_kind(strategy) if strategy else pool.partition("+")[2] or PLAIN
 
@@ -174,13 +174,14 @@ def network_settings(name, kind):
     parameters = entry["parameters"]
     if kind == DROPOUT:
         parameters = parameters | {"dropout": parameters.get("dropout") or 0.5}
-    return {
+    settings = {
         "network": entry["plugin"],
         "parameters": parameters,
         "threads": STUDY["threads"],
         "device": STUDY["device"],
         "deterministic": STUDY["deterministic"],
     }
+    return settings | ({"loss_prediction": True} if kind == LOSS_PREDICTION else {})
 
 
 @lru_cache

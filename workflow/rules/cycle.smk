@@ -22,7 +22,7 @@ rule acquire:
     threads: STUDY["threads"]
     resources:
         mem_mb=4000,
-        runtime=60,
+        runtime=240,
     params:
         code=lambda w: strategy_code(w.strategy, w.learner),
         cfg=lambda w: strategy_block(w.strategy, w.learner),
@@ -80,7 +80,7 @@ rule embed:
     benchmark:
         "<benchmarks>/{dataset}/{learner}/{chain}/seed{seed}/cycle{cycle}/{need}.tsv"
     wildcard_constraints:
-        need="probs|features|mc_probs|ensemble_probs",
+        need="probs|features|mc_probs|ensemble_probs|predicted_loss",
     conda:
         "../../envs/training.yaml"
     threads: STUDY["threads"]

@@ -9,4 +9,8 @@ height, width); "features", then `shape` is (D,) and the rows of the table come 
 (n, classes) and begins with that dropout; `forward` does both. So where no other layer drops, stochastic passes need
 repeat the head alone. Every network has the parameter `dropout`, by default that of its published form: the
 probability that a unit is dropped, 0 drops none anywhere.
+
+A literal TAPS names submodules inside `features`, such as its poolings or blocks, by their dotted names: for a strategy
+with LEARNER = "loss_prediction" a module reads their outputs, averaged over all positions, and the penultimate layer;
+the penultimate layer alone if TAPS is missing.
 """

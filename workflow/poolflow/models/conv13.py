@@ -12,6 +12,7 @@ from torch import nn
 
 INPUTS = ("images",)
 MIN_SIDE = 12
+TAPS = ("layers.9", "layers.20")
 
 
 class Network(nn.Module):

@@ -10,6 +10,7 @@ from torch import nn
 
 INPUTS = ("images",)
 MIN_SIDE = 16
+TAPS = ("features.2", "features.5")
 
 
 class Network(nn.Module):

@@ -5,6 +5,7 @@ from torch import nn
 
 INPUTS = ("images",)
 MIN_SIDE = 4
+TAPS = ("features.1", "features.4")
 
 
 class Network(nn.Module):
