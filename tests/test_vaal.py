@@ -38,7 +38,7 @@ def ask(pool, budget, seed=0, **parameters):
 )
 def test_a_kind_of_which_nothing_is_labelled_is_asked_for_first(shape, seed):
     pool, lying = two_kinds(200, *shape, seed=seed)
-    rows, scores = ask(pool, 40, seed, epochs=8)
+    rows, scores = ask(pool, 40, seed, epochs=10, width=32)
     assert lying[rows].mean() > 0.9
     assert (np.diff(scores) <= 0).all()
     assert ((scores > 0.5) & (scores <= 1)).all()

@@ -18,7 +18,6 @@ from itertools import pairwise
 
 import numpy as np
 import torch
-import torch.nn.functional as F
 from torch import nn
 from tqdm import trange
 
@@ -87,12 +86,12 @@ def update(vae, discriminator, optimizers, inputs, beta, adversary):
     mean, log_variance = vae.encode(inputs)
     decoded = vae.decode(mean + torch.randn_like(mean) * (log_variance / 2).exp())
     answers = discriminator(mean).squeeze(1)
-    deceived = 2 * F.binary_cross_entropy_with_logits(answers, torch.ones_like(truth))
+    deceived = 2 * nn.functional.binary_cross_entropy_with_logits(answers, torch.ones_like(truth))
     loss = elbo_loss(inputs, decoded, mean, log_variance, beta) + adversary * deceived
     apply(optimizers[0], loss)
     with torch.no_grad():
         mean, _ = vae.encode(inputs)
-    seen = 2 * F.binary_cross_entropy_with_logits(discriminator(mean).squeeze(1), truth)
+    seen = 2 * nn.functional.binary_cross_entropy_with_logits(discriminator(mean).squeeze(1), truth)
     apply(optimizers[1], seen)
     return (loss + seen).detach()
 
