@@ -158,7 +158,7 @@ def test_wrong_parameters_are_one_line(view):
                 strategy.select(view, 4, np.random.default_rng(0), **{name: 0})
 
 
-@pytest.mark.parametrize("name", [name for name in plugins.names("models") if name != "linear"])
+@pytest.mark.parametrize("name", plugins.names("models"))
 def test_every_network_has_an_output_change(name):
     side = plugins.literals("models", name).get("MIN_SIDE", 1)
     torch.manual_seed(0)
