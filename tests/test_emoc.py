@@ -3,6 +3,7 @@
 import copy
 from functools import cached_property
 
+import h5py
 import numpy as np
 import pytest
 import torch
@@ -12,7 +13,8 @@ from torch import nn
 
 from poolflow import networks, plugins
 from poolflow.kernels.emoc import output_change
-from poolflow.stage import StageError
+from poolflow.selection import Pool
+from poolflow.stage import Job, StageError
 from poolflow.strategies import emoc, emoc_sets, max_sets, min_sets, one_vs_two_sets, random_sets
 
 CLASSES = 3
@@ -156,7 +158,7 @@ def test_wrong_parameters_are_one_line(view):
                 strategy.select(view, 4, np.random.default_rng(0), **{name: 0})
 
 
-@pytest.mark.parametrize("name", [name for name in plugins.names("models") if name != "linear"])
+@pytest.mark.parametrize("name", plugins.names("models"))
 def test_every_network_has_an_output_change(name):
     side = plugins.literals("models", name).get("MIN_SIDE", 1)
     torch.manual_seed(0)
@@ -261,3 +263,70 @@ def test_emoc_of_a_set_has_the_set_s_common_label(view):
     rows, scores = emoc_sets.select(leaning, 5, np.random.default_rng(0), sets=1, size=5, references=30)
     label = leaning.probs[rows].mean(axis=0).argmax()
     np.testing.assert_allclose(scores, np.mean([leaning.brute(row, label, range(30)) for row in rows]), rtol=1e-9)
+
+
+# The stage
+
+
+@pytest.fixture
+def files(finished):
+    study = finished.folder / "results/tiny/digits"
+    cycle0 = study / "small_cnn/random/seed0/cycle0"
+    return {
+        "dataset": study / "dataset.h5",
+        "pool": study / "pool/seed0.h5",
+        "labeled": cycle0 / "labeled.h5",
+        "needs": cycle0 / "model.pt",
+    }
+
+
+ACQUIRE = {"strategy": "emoc", "budget": 5, "seed": 0, "threads": 1, "learner": NETWORK}
+
+
+def test_the_stage_gives_the_last_cycle_s_network_and_the_same_bytes_again(stage, files, tmp_path):
+    config = ACQUIRE | {"parameters": {"references": 7, "candidates": 9}}
+    done = [stage("acquire", config, python=["-X", "importtime"], **files, out=tmp_path / f"{i}.h5") for i in range(2)]
+    assert done[0].returncode == 0, done[0].stderr[-2000:]
+    imported = {line.rsplit("|", 1)[-1].strip() for line in done[0].stderr.splitlines()}
+    assert "torch" in imported
+    assert imported.isdisjoint({"torch._dynamo", "torchvision", "pandas", "sklearn"})
+    assert (tmp_path / "0.h5").read_bytes() == (tmp_path / "1.h5").read_bytes()
+
+    with h5py.File(tmp_path / "0.h5") as file:
+        rows, scores = file["indices"][10:], file["score"][10:]
+    pool = Pool(emoc, files["pool"], [], {"model": files["needs"]}, files["dataset"], NETWORK)
+    rng = Job("acquire", "digits/small_cnn/random/entropy/seed0/cycle1", config, "").rng("acquire")
+    references = rng.choice(pool.size, 7, replace=False)
+    before = torch.get_deterministic_debug_mode()
+    network, normalise = pool.network()
+    torch.set_deterministic_debug_mode(before)
+    network, inputs = network.double(), normalise(torch.from_numpy(pool.images)).double()
+
+    def logits(weights, image):
+        return torch.func.functional_call(network, weights, (image[None],))[0]
+
+    jacobian = torch.func.vmap(torch.func.jacrev(logits), (None, 0))
+    weights = {name: weight.detach() for name, weight in network.named_parameters()}
+    outputs = {name: values.flatten(2) for name, values in jacobian(weights, inputs[references]).items()}
+    for row, score in zip(rows, scores, strict=True):
+        image = inputs[row : row + 1]
+        loss = F.cross_entropy(network(image), network(image).argmax(dim=1))
+        step = dict(zip(weights, torch.autograd.grad(loss, tuple(network.parameters())), strict=True))
+        change = sum(outputs[name] @ step[name].flatten() for name in weights)
+        assert score == pytest.approx(change.abs().sum(dim=1).mean().item(), rel=1e-4)
+
+
+def test_the_stage_names_a_mistake_in_one_line(stage, files, tmp_path):
+    broken = tmp_path / "model.pt"
+    broken.write_bytes(files["needs"].read_bytes()[:500])
+    cases = [
+        ({"candidates": 2}, {}, "candidates: found 2, expected at least the budget of 5, or 0 for all"),
+        ({}, {"needs": broken}, f"{broken} is not a complete model"),
+        ({}, {"needs": files["pool"]}, "poolflow.strategies.emoc needs model.pt, which --needs does not name"),
+    ]
+    for parameters, changes, message in cases:
+        done = stage("acquire", ACQUIRE | {"parameters": parameters}, **files | changes, out=tmp_path / "o.h5")
+        assert done.returncode == 1
+        assert "Traceback" not in done.stderr
+        assert message in done.stderr.splitlines()[-1]
+        assert not (tmp_path / "o.h5").exists()
