@@ -236,7 +236,7 @@ def test_the_targets_are_listed_with_what_they_make(tmp_path):
     lines = dict(line.split(" (", 1) for line in output.splitlines() if line.endswith(")"))
     assert set(lines) == {
         *("all", "data"),
-        *("dataset", "pool", "initial_pool", "acquire", "train", "embed", "curves", "figures"),
+        *("download", "dataset", "pool", "initial_pool", "acquire", "train", "embed", "curves", "figures"),
     }
 
 
