@@ -3,7 +3,7 @@
 Sinha, Ebrahimi & Darrell (2019), Variational adversarial active learning, section 3. On labelled and unlabelled images
 x a VAE with q(z|x) minimises E |x - x'|^2 / 2 + beta KL(q(z|x) || N(0, 1)), plus `adversary` times the cross-entropy of
 the discriminator's answers on the mean of q with "labelled" for all; the discriminator minimises that with the truth.
-Score: 1 - p(labelled). Needs the images; cost: epochs x N / 64 updates of both in the acquisition, on `device`.
+Score: 1 - p(labelled). Cost: epochs x N / 64 updates of both networks in the acquisition, on `device`.
 
 The defaults are the paper's for CIFAR (latent 32, Adam at 5e-4, 64 images of each kind in a batch) except for width=128
 and 100,000 updates, epochs=128 for 50,000 images: those take a GPU. An epoch has each unlabelled image once. The
