@@ -3,6 +3,7 @@
 from poolflow.kernels.bald import bald, batch_bald, power_bald
 from poolflow.kernels.coverage import max_herding, prob_cover
 from poolflow.kernels.kcenter import k_center_greedy
+from poolflow.kernels.typicality import typiclust
 from poolflow.kernels.uncertainty import (
     entropy,
     least_confidence,
@@ -28,6 +29,7 @@ __all__ = [
     "power_bald",
     "prob_cover",
     "top_k",
+    "typiclust",
     "variation_ratio",
     "vote_entropy",
     "vote_margin",

@@ -1,7 +1,6 @@
 """Greedy coverage of the pool: ProbCover (balls of one radius) and MaxHerding (a Gaussian kernel)."""
 
 import numpy as np
-from scipy.sparse import csr_array
 
 from poolflow.kernels import _check
 
@@ -48,7 +47,7 @@ def prob_cover(features, labeled, budget, delta):
     the centred features, are compared in full in float32, and in float64 where that is within a relative margin of
     4 (D + 2) 2^-24 of delta^2.
     """
-    features, labeled = _checked(features, labeled, budget)
+    features, labeled = _check.selection(features, labeled, budget)
     _check.positive("delta", delta)
     near = _graph(features, delta)
     degrees = np.diff(near.indptr) + 1
@@ -109,10 +108,10 @@ def max_herding(features, labeled, budget, sigma=1.0, weights=None):
     -----
     A row's gain only falls, so the gain it had is a bound. The first bounds come from a pass over all pairs in
     float32, O(N^2 D), raised by what rounding can have taken, and so do new ones when the gains have fallen so much
-    that a sixteenth of the rows had to be looked at for one pick; the gains that decide are evaluated in float64, those of
-    the 64 rows of the highest bounds together. Memory O(N D) and 64 N float64.
+    that a sixteenth of the rows had to be looked at for one pick. The gains that decide are evaluated in float64,
+    those of the 64 rows of the highest bounds together. Memory O(N D) and 64 N float64.
     """
-    features, labeled = _checked(features, labeled, budget)
+    features, labeled = _check.selection(features, labeled, budget)
     _check.positive("sigma", sigma)
     weights = _checked_weights(weights, len(features))
     mean = features.mean(axis=0, dtype=np.float64)
@@ -176,6 +175,8 @@ def _graph(features, delta):
             )
         degrees += np.bincount(rows, minlength=count)
         indices.append(columns[np.argsort(rows, kind="stable")])
+    from scipy.sparse import csr_array  # here: the other kernels start without SciPy
+
     indices = np.concatenate(indices)
     starts = np.concatenate([[0], np.cumsum(degrees)]).astype(np.int32)
     upper = csr_array((np.ones(len(indices), np.int8), indices, starts), shape=(count, count))
@@ -276,13 +277,6 @@ def _kernel_rows(features, mean, rows, sigma):
         squared[first, second] = ((chosen[first] - centred[second]) ** 2).sum(axis=1)
         values[:, block] = np.exp(-squared)
     return values
-
-
-def _checked(features, labeled, budget):
-    features = _check.finite(features)
-    labeled = _check.rows(labeled, len(features))
-    _check.within(budget, len(features) - len(labeled))
-    return features if features.dtype == np.float32 else features.astype(np.float64), labeled
 
 
 def _checked_weights(weights, count):
