@@ -7,7 +7,7 @@ from poolflow.kernels import _check
 MAX_PAIRS = 2**27  # pairs of rows nearer than delta that are held, 14 bytes each while the graph is built
 TILE = (512, 4096)  # rows x columns of a float32 product that stays in the processor's cache
 PAIRS = 512  # pairs compared at a time
-SAMPLE = 2048  # rows that the cost of the filter is estimated from
+SAMPLE = 1024  # rows that the cost of the filter is estimated from
 ROUNDING = 2.0**-24  # relative, of one float32 operation
 TOP = 64  # rows whose gains are brought up to date together
 RENEWAL = 4  # new bounds for all cost as much as those of a fourth or half of the rows
@@ -265,10 +265,10 @@ class _Rough:
         """Return bounds of sum_n w_n max(k(x_n, x) - nearest_n, 0) for the `rows` x."""
         if self.error > 0.5:
             return np.full(len(rows), self.total)
-        gains, reached = np.zeros(len(rows)), nearest.astype(np.float32)
+        gains, reached, left = np.zeros(len(rows)), nearest.astype(np.float32), self.left[rows]
         for column in range(0, len(self.right), TILE[1]):
             columns = slice(column, column + TILE[1])
-            values = self._kernel(self.left[rows], columns)
+            values = self._kernel(left, columns)
             gains += np.maximum(values - reached[columns], 0) @ self.shares[columns]
         return self._raised(gains, nearest)
 
