@@ -5,6 +5,7 @@ from poolflow.kernels.bait import bait
 from poolflow.kernels.bald import bald, batch_bald, power_bald
 from poolflow.kernels.coverage import max_herding, prob_cover
 from poolflow.kernels.kcenter import k_center_greedy
+from poolflow.kernels.typicality import typiclust
 from poolflow.kernels.uncertainty import (
     entropy,
     least_confidence,
@@ -32,6 +33,7 @@ __all__ = [
     "power_bald",
     "prob_cover",
     "top_k",
+    "typiclust",
     "variation_ratio",
     "vote_entropy",
     "vote_margin",

@@ -73,3 +73,11 @@ def positive(name, value):
     """Raise unless `value` is a finite number above 0."""
     if not (np.isfinite(value) and value > 0):
         raise ValueError(f"{name}: found {value}, expected a number above 0")
+
+
+def selection(features, labeled, budget):
+    """Return `features` as float32 where they are, else float64, and `labeled` as int64, all three checked."""
+    features = finite(features)
+    labeled = rows(labeled, len(features))
+    within(budget, len(features) - len(labeled))
+    return features if features.dtype == np.float32 else features.astype(np.float64), labeled

@@ -1,17 +1,16 @@
 """Greedy coverage of the pool: ProbCover (balls of one radius) and MaxHerding (a Gaussian kernel)."""
 
 import numpy as np
-from scipy.sparse import csr_array
 
 from poolflow.kernels import _check
 
 MAX_PAIRS = 2**27  # pairs of rows nearer than delta that are held, 14 bytes each while the graph is built
 TILE = (512, 4096)  # rows x columns of a float32 product that stays in the processor's cache
-PAIRS = 256  # pairs compared at a time
-SAMPLE = 2048  # rows that the cost of the filter is estimated from
+PAIRS = 512  # pairs compared at a time
+SAMPLE = 1024  # rows that the cost of the filter is estimated from
 ROUNDING = 2.0**-24  # relative, of one float32 operation
 TOP = 64  # rows whose gains are brought up to date together
-RENEWAL = 16  # new bounds for all cost as much as the gains of one row in 16
+RENEWAL = 4  # new bounds for all cost as much as those of a fourth or half of the rows
 TIE = 1e-12  # of the sum of the weights; gains nearer than this are equal
 
 
@@ -48,7 +47,7 @@ def prob_cover(features, labeled, budget, delta):
     the centred features, are compared in full in float32, and in float64 where that is within a relative margin of
     4 (D + 2) 2^-24 of delta^2.
     """
-    features, labeled = _checked(features, labeled, budget)
+    features, labeled = _check.selection(features, labeled, budget)
     _check.positive("delta", delta)
     near = _graph(features, delta)
     degrees = np.diff(near.indptr) + 1
@@ -109,10 +108,10 @@ def max_herding(features, labeled, budget, sigma=1.0, weights=None):
     -----
     A row's gain only falls, so the gain it had is a bound. The first bounds come from a pass over all pairs in
     float32, O(N^2 D), raised by what rounding can have taken, and so do new ones when the gains have fallen so much
-    that a sixteenth of the rows had to be looked at for one pick; the gains that decide are evaluated in float64,
-    those of the 64 rows of the highest bounds together. Memory O(N D) and 64 N float64.
+    that a fourth of the rows had to be looked at for one pick. The gains that decide are evaluated in float64,
+    those of the 64 rows of the highest bounds together. Memory O(N D) and some 200 N float64.
     """
-    features, labeled = _checked(features, labeled, budget)
+    features, labeled = _check.selection(features, labeled, budget)
     _check.positive("sigma", sigma)
     weights = _checked_weights(weights, len(features))
     mean = features.mean(axis=0, dtype=np.float64)
@@ -120,27 +119,33 @@ def max_herding(features, labeled, budget, sigma=1.0, weights=None):
     for start in range(0, len(labeled), TOP):
         values = _kernel_rows(features, mean, labeled[start : start + TOP], sigma)
         np.maximum(nearest, values.max(axis=0), out=nearest)
-    bounds = _bounds(features, mean, sigma, weights, nearest)
+    rough = _Rough(features, mean, sigma, weights)
+    bounds = rough.bounds_of_all(nearest)
     bounds[labeled] = -np.inf
     tie = TIE * weights.sum()
     picks, gains = np.empty(budget, np.int64), np.empty(budget)
     top, values = np.empty(0, np.int64), np.empty((0, len(features)))
     for step in range(budget):
-        fresh, renewed = np.zeros(len(features), bool), False
+        fresh, exact = (np.zeros(len(features), bool) for _ in range(2))  # since the last pick, and in float64
         while True:
             bounds[top] = np.maximum(values - nearest, 0) @ weights
             bounds[picks[:step]] = -np.inf
-            fresh[top] = True
-            best = bounds[fresh].max(initial=-np.inf)
-            stale = np.flatnonzero(~fresh & (bounds >= best - tie) & (bounds > -np.inf))
+            fresh[top] = exact[top] = True
+            best = bounds[exact].max(initial=-np.inf)
+            stale = np.flatnonzero(~exact & (bounds >= best - tie) & (bounds > -np.inf))
             if not len(stale):
                 break
-            if fresh.sum() > len(features) / RENEWAL and not renewed:
-                renewed, exact = True, np.where(fresh, bounds, np.inf)
-                bounds = np.minimum(exact, _bounds(features, mean, sigma, weights, nearest))
-                bounds[labeled] = -np.inf
+            if fresh.sum() > len(features) / RENEWAL and not fresh.all():
+                bounds[~exact] = np.minimum(bounds, rough.bounds_of_all(nearest))[~exact]
+                fresh[:] = True
                 continue
-            top = stale[np.argsort(-bounds[stale], kind="stable")[:TOP]]
+            stale = stale[np.argsort(-bounds[stale], kind="stable")]
+            if not fresh[stale[:TOP]].all():
+                some = stale[~fresh[stale]][: TILE[0]]
+                bounds[some] = np.minimum(bounds[some], rough.bounds(some, nearest))
+                fresh[some] = True
+                continue
+            top = stale[:TOP]
             values = _kernel_rows(features, mean, top, sigma)
         picks[step] = np.argmax(fresh & (bounds >= best - tie))
         gains[step] = bounds[picks[step]]
@@ -152,6 +157,8 @@ def _graph(features, delta):
     """Return which rows are nearer than `delta` to which others, a symmetric CSR array with int32 indices."""
     count, mean = len(features), features.mean(axis=0, dtype=np.float64)
     scale = _radius(features, mean) or 1.0
+    if not 1e-15 < scale < 1e15:  # float32 does not hold the squares
+        features = features.astype(np.float64)
     left, right, threshold = _filter(features, mean, scale, min(delta / scale, 4.0))  # none is farther than 2
     degrees, indices, total = np.zeros(count, np.int64), [], 0
     tile, reached = np.empty(np.prod(TILE), np.float32), np.empty(np.prod(TILE), bool)
@@ -166,7 +173,7 @@ def _graph(features, delta):
             rows, columns = rows + start, columns + column
             after = columns > rows
             rows, columns = rows[after], columns[after]
-            near = _nearer(features, rows, columns, scale, delta)
+            near = _nearer(features, rows, columns, delta)
             found.append((rows[near], columns[near].astype(np.int32)))
         rows, columns = map(np.concatenate, zip(*found, strict=True))
         total += len(rows)
@@ -176,6 +183,8 @@ def _graph(features, delta):
             )
         degrees += np.bincount(rows, minlength=count)
         indices.append(columns[np.argsort(rows, kind="stable")])
+    from scipy.sparse import csr_array  # here: the other kernels start without SciPy
+
     indices = np.concatenate(indices)
     starts = np.concatenate([[0], np.cumsum(degrees)]).astype(np.int32)
     upper = csr_array((np.ones(len(indices), np.int8), indices, starts), shape=(count, count))
@@ -218,49 +227,74 @@ def _bounding(centred, directions):
     )
 
 
-def _nearer(features, rows, columns, scale, delta):
+def _nearer(features, rows, columns, delta):
     """Return for which pairs |x_row - x_column| < delta, in float64 where float32 cannot say."""
-    near, inverse = np.empty(len(rows), bool), features.dtype.type(1 / scale)
+    squared = np.empty(len(rows), features.dtype)
     for start in range(0, len(rows), PAIRS):
         pairs = slice(start, start + PAIRS)
         differences = features[rows[pairs]]
         differences -= features[columns[pairs]]
-        differences *= inverse
-        relative = np.einsum("pd,pd->p", differences, differences) * (scale / delta) ** 2
-        near[pairs] = relative < 1
-        unsure = start + np.flatnonzero(np.abs(relative - 1) <= 4 * (features.shape[1] + 2) * ROUNDING)
-        wide = features[rows[unsure]].astype(np.float64) - features[columns[unsure]]
-        near[unsure] = np.einsum("pd,pd->p", wide, wide) < delta**2
+        squared[pairs] = np.einsum("pd,pd->p", differences, differences)
+    relative = squared.astype(np.float64) / delta**2
+    near = relative < 1
+    unsure = np.flatnonzero(np.abs(relative - 1) <= 4 * (features.shape[1] + 2) * ROUNDING)
+    wide = features[rows[unsure]].astype(np.float64) - features[columns[unsure]]
+    near[unsure] = np.einsum("pd,pd->p", wide, wide) < delta**2
     return near
 
 
-def _bounds(features, mean, sigma, weights, nearest):
-    """Return bounds of sum_n w_n max(k(x_n, x) - nearest_n, 0) for every row x, from kernel values in float32."""
-    count, width = features.shape
-    left, right = (np.empty((count, width + 2), np.float32) for _ in range(2))
-    largest = 0.0
-    for block in _check.blocks(count, width):
-        centred = (features[block] - mean) * (np.sqrt(2) / sigma)
-        norms = np.einsum("nd,nd->n", centred, centred)
-        largest = max(largest, norms.max())
-        error = 4 * (width + 8) * ROUNDING * largest + TILE[1] * ROUNDING  # of a kernel value and a sum, relative
-        if error > 0.5:
-            return np.full(count, weights @ (1 - nearest))
-        left[block] = np.column_stack([centred, -norms / 2, np.ones(len(centred))])
-        right[block] = np.column_stack([centred, np.ones(len(centred)), -norms / 2])
-    shares, reached = (weights / weights.max()).astype(np.float32), nearest.astype(np.float32)
-    gains = np.zeros(count)
-    for start in range(0, count, TILE[0]):
-        rows = slice(start, start + TILE[0])
-        for column in range(start, count, TILE[1]):
+class _Rough:
+    """Upper bounds of gains, from kernel values in float32 raised by what rounding can have taken."""
+
+    def __init__(self, features, mean, sigma, weights):
+        count, width = features.shape
+        self.left, self.right = (np.empty((count, width + 2), np.float32) for _ in range(2))
+        self.largest, self.total = weights.max(), weights.sum()
+        self.shares = (weights / self.largest).astype(np.float32)
+        largest = _radius(features, mean) ** 2 * 2 / sigma**2
+        self.error = 4 * (width + 8) * ROUNDING * largest + TILE[1] * ROUNDING  # relative, of a kernel value and a sum
+        if self.error > 0.5:  # float32 says nothing
+            return
+        for block in _check.blocks(count, width):
+            centred = (features[block] - mean) * (np.sqrt(2) / sigma)
+            norms = np.einsum("nd,nd->n", centred, centred)
+            self.left[block] = np.column_stack([centred, -norms / 2, np.ones(len(centred))])
+            self.right[block] = np.column_stack([centred, np.ones(len(centred)), -norms / 2])
+
+    def bounds(self, rows, nearest):
+        """Return bounds of sum_n w_n max(k(x_n, x) - nearest_n, 0) for the `rows` x."""
+        if self.error > 0.5:
+            return np.full(len(rows), self.total)
+        gains, reached, left = np.zeros(len(rows)), nearest.astype(np.float32), self.left[rows]
+        for column in range(0, len(self.right), TILE[1]):
             columns = slice(column, column + TILE[1])
-            values = left[rows] @ right[columns].T
-            np.exp(np.maximum(values, -80, out=values), out=values)  # no subnormal numbers: they are slow
-            gains[rows] += np.maximum(values - reached[columns], 0) @ shares[columns]
-            later = slice(max(column, rows.stop), columns.stop)  # the square on the diagonal counts once
-            values = values[:, later.start - column :]
-            gains[later] += shares[rows] @ np.maximum(values - reached[rows, None], 0)
-    return (gains + 2 * error * (gains + shares @ nearest)) * weights.max()
+            values = self._kernel(left, columns)
+            gains += np.maximum(values - reached[columns], 0) @ self.shares[columns]
+        return self._raised(gains, nearest)
+
+    def bounds_of_all(self, nearest):
+        """Return `bounds` of all rows; a kernel value is evaluated once for both of its rows."""
+        count = len(self.left)
+        if self.error > 0.5:
+            return np.full(count, self.total)
+        gains, reached = np.zeros(count), nearest.astype(np.float32)
+        for start in range(0, count, TILE[0]):
+            rows = slice(start, start + TILE[0])
+            for column in range(start, count, TILE[1]):
+                columns = slice(column, column + TILE[1])
+                values = self._kernel(self.left[rows], columns)
+                gains[rows] += np.maximum(values - reached[columns], 0) @ self.shares[columns]
+                later = slice(max(column, rows.stop), columns.stop)  # the square on the diagonal counts once
+                values = values[:, later.start - column :]
+                gains[later] += self.shares[rows] @ np.maximum(values - reached[rows, None], 0)
+        return self._raised(gains, nearest)
+
+    def _kernel(self, left, columns):
+        values = left @ self.right[columns].T
+        return np.exp(np.maximum(values, -80, out=values), out=values)  # no subnormal numbers: they are slow
+
+    def _raised(self, gains, nearest):
+        return (gains + 2 * self.error * (gains + self.shares @ nearest)) * self.largest
 
 
 def _kernel_rows(features, mean, rows, sigma):
@@ -276,13 +310,6 @@ def _kernel_rows(features, mean, rows, sigma):
         squared[first, second] = ((chosen[first] - centred[second]) ** 2).sum(axis=1)
         values[:, block] = np.exp(-squared)
     return values
-
-
-def _checked(features, labeled, budget):
-    features = _check.finite(features)
-    labeled = _check.rows(labeled, len(features))
-    _check.within(budget, len(features) - len(labeled))
-    return features if features.dtype == np.float32 else features.astype(np.float64), labeled
 
 
 def _checked_weights(weights, count):

@@ -1,0 +1,110 @@
+"""BALD and BatchBALD beside plain NumPy, baal and batchbald-redux, where these are installed.
+
+    python benchmarks/kernels_bald.py [--runs 5] [--probs FILE.npy]   # FILE: (N, T, C) probabilities, a third kind
+
+CPU seconds on one thread, medians; contenders take turns, and one that takes more than 20 s runs once. Peak memory is
+what a contender adds to the input.
+"""
+
+import argparse
+import importlib.util
+import sys
+from functools import partial
+
+from turns import HEADER, report, take_turns  # sets the threads: before NumPy
+
+# isort: split
+import numpy as np
+from common import ROOT, machine
+
+sys.path.insert(0, str(ROOT / "workflow"))
+
+from poolflow.kernels import bald, batch_bald
+
+
+def generated(kind, size, passes=20, classes=10, seed=0):
+    """Return flat or confident probabilities, (size, passes, classes) float32."""
+    rng = np.random.default_rng(seed)
+    common, own = rng.normal(size=(size, 1, classes)), rng.normal(size=(size, passes, classes))
+    # Confident: most rows sharp, and on some of them the passes disagree.
+    logits = 0.5 * (common + own) if kind == "flat" else 4 * common + rng.gamma(1, 1.5, size=(size, 1, 1)) * own
+    powers = np.exp(logits - logits.max(axis=2, keepdims=True))
+    return (powers / powers.sum(axis=2, keepdims=True)).astype(np.float32)
+
+
+def plain_bald(mc_probs):
+    def entropies(probs):
+        return -(probs * np.log(np.maximum(probs, 1e-30))).sum(axis=-1)
+
+    return entropies(mc_probs.mean(axis=1)) - entropies(mc_probs).mean(axis=1)
+
+
+def baal_bald(mc_probs):
+    from baal.active.heuristics import BALD
+
+    return BALD().compute_score(mc_probs.transpose(0, 2, 1))
+
+
+def baal_batch_bald(mc_probs, budget, samples):
+    import torch
+    from baal.active.heuristics import BatchBALD
+
+    torch.set_num_threads(1)
+    torch.manual_seed(0)
+    heuristic = BatchBALD(num_samples=budget, num_draw=samples // mc_probs.shape[1])
+    return np.argsort(-heuristic.compute_score(mc_probs.transpose(0, 2, 1)))[:budget]
+
+
+def redux_batch_bald(mc_probs, budget, samples):
+    import torch
+    from batchbald_redux.batchbald import get_batchbald_batch
+
+    torch.set_num_threads(1)
+    torch.manual_seed(0)
+    return get_batchbald_batch(torch.log(torch.from_numpy(mc_probs)), budget, samples).indices
+
+
+def ours(mc_probs, budget, samples):
+    return batch_bald(mc_probs, budget, np.random.default_rng(0), samples)[0]
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--runs", type=int, default=5)
+    parser.add_argument("--probs")
+    options = parser.parse_args()
+    kinds = {kind: partial(generated, kind) for kind in ("flat", "confident")}
+    if options.probs:
+        kinds["given"] = lambda size: np.load(options.probs)[:size]
+    baal, redux = (importlib.util.find_spec(name) is not None for name in ("baal", "batchbald_redux"))
+    print(machine(), HEADER, sep="\n\n")
+    for kind, make in kinds.items():
+        mc_probs = make(50_000)
+        contenders = {"poolflow": partial(bald, mc_probs), "plain NumPy": partial(plain_bald, mc_probs)}
+        if baal:
+            contenders["baal"] = partial(baal_bald, mc_probs)
+        report(f"BALD, {kind}, {mc_probs.shape}", take_turns(contenders, options.runs))
+    for kind, make in kinds.items():
+        mc_probs = make(10_000)
+        for budget, samples in ((10, 10_000), (50, 1000)):
+            contenders = {"poolflow": partial(ours, mc_probs, budget, samples)}
+            if redux:
+                contenders["batchbald-redux"] = partial(redux_batch_bald, mc_probs, budget, samples)
+            if baal and samples == 1000:
+                contenders["baal"] = partial(baal_batch_bald, mc_probs, budget, samples)
+            measured = take_turns(contenders, options.runs)
+            first = measured["poolflow"][2]
+
+            def agreement(picks, first=first):
+                same = int(np.argmax([*(a != b for a, b in zip(first, picks, strict=True)), True]))
+                return f"first {same} picks equal"
+
+            report(f"BatchBALD, {kind}, b={budget}, {samples} samples", measured, agreement)
+        report(
+            f"BatchBALD, {kind}, b=50, 10000 samples",
+            take_turns({"poolflow": partial(ours, mc_probs, 50, 10_000)}, options.runs),
+        )
+
+
+if __name__ == "__main__":
+    main()
