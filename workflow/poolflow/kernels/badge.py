@@ -104,7 +104,7 @@ class _Seeding:
         # A bound is a sum of C or D terms and a few more operations. With the unit roundoff u it is off by less than
         # `slack` of |g_i|^2 + |g_c|^2, in whatever order the terms are added (Higham 2002, section 3.1), and by
         # `tiny`, what underflow can lose.
-        n, u = 2 * (probs.shape[1] + features.shape[1]) + 32, np.finfo(dtype).eps / 2
+        n, u = 2 * (probs.shape[1] + features.shape[1]) + 32, float(np.finfo(dtype).eps) / 2
         self.slack, self.tiny = n * u / (1 - n * u), n * float(np.finfo(dtype).tiny)
 
         self._project(lengths, dtype, u)
@@ -128,7 +128,7 @@ class _Seeding:
             part = slice(first, first + len(rows))
             self.projected[part, :-1] = (rows * inverse[part, None]) @ basis
         n = width + 8
-        error = np.sqrt(basis.shape[1]) * n * u / (1 - n * u)  # of z, for |h| = 1
+        error = basis.shape[1] ** 0.5 * n * u / (1 - n * u)  # of z, for |h| = 1
         squares = _rows.dots(self.projected[:, :-1], self.projected[:, :-1])
         self.projected[:, -1] = np.sqrt(np.maximum(1 - squares, 0) + 4 * error)
         self.margin = 4 * error
@@ -156,7 +156,7 @@ class _Seeding:
 
     def _near(self, pick):
         """Return the rows that may be nearer to `pick` than to the picks before."""
-        square = (1 - self.slack) * self.squares[pick]
+        square = (1 - self.slack) * float(self.squares[pick])  # no NumPy float64: the comparison stays in float32
         products = self.scaled[:, pick] @ self.scaled
         bounds = np.maximum(products, 0) if self.nonnegative else np.abs(products)
         bounds *= 2

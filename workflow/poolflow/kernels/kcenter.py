@@ -186,7 +186,7 @@ def _rounding(width, dtype):
     in whatever order they are added (Higham 2002, section 3.1), 2 D u together; the sums of the three terms, the
     threshold and the float64 distance itself take up less than 12u. `tiny` is what underflow can lose.
     """
-    u = np.finfo(dtype).eps / 2
+    u = float(np.finfo(dtype).eps) / 2
     n = 2 * width + 16
     return n * u / (1 - n * u), 4 * width * float(np.finfo(dtype).tiny)
 
