@@ -138,7 +138,7 @@ def test_uherding_is_maxherding_with_weights_and_a_width_of_its_own():
         assert rows.tolist() == expected.tolist()
 
 
-@pytest.mark.parametrize("name", ["prob_cover", "max_herding"])
+@pytest.mark.parametrize("name", ["prob_cover", "max_herding", "typiclust"])
 def test_coverage_is_of_directions(name):
     features, _ = clouds([10, 20])
     scales = np.random.default_rng(0).uniform(0.5, 2, (30, 1)).astype(np.float32)
