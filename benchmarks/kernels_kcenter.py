@@ -157,18 +157,18 @@ def compare(inputs, runs):
         (10_000, 512, 100, 500, (brute_numpy, scikit_activeml)),
         (1_500, 128, 100, 100, (brute_numpy, brute_torch, loop_sklearn)),
     ]
-    for name, make in inputs.items():
+    for name, make in reversed(inputs.items()):
         for size, width, labels, budget, others in settings:
             features = np.ascontiguousarray(make(50_000 if make.__name__ == "<lambda>" else size, width)[:size, :width])
             labeled = np.random.default_rng(5).choice(size, labels, replace=False)
             contenders = []
             for function in (k_center_greedy, *installed(*others)):
-                once = function in (loop_sklearn, scikit_activeml) or (budget == 5_000 and function != k_center_greedy)
+                once = function != k_center_greedy and (function != brute_numpy or budget == 5_000)
                 contenders.append((function.__name__, partial(function, features, labeled, budget), once))
             times, results = seconds(contenders, runs if size > 1_500 else 5 * runs)
             ours, picks = times["k_center_greedy"], results["k_center_greedy"]
             for contender, function, _ in contenders:
-                traced = f"{peak(function):.0f}" if contender in ("k_center_greedy", "brute_numpy") else "-"
+                traced = f"{peak(function):.0f}" if contender == "k_center_greedy" else "-"
                 equal = f"{np.mean(results[contender] == picks):.1%}"
                 print(
                     f"| {name} {size} x {width} | {labels} | {budget} | {contender} | {times[contender]:.4g} "
@@ -201,7 +201,7 @@ if __name__ == "__main__":
     parser.add_argument("--growth", action="store_true")
     arguments = parser.parse_args()
     print(f"{machine()}, NumPy {np.__version__}, {arguments.threads} thread(s)\n")
-    inputs = {"clustered": clustered, "unit vectors": unit_vectors}
+    inputs = {"unit vectors": unit_vectors, "clustered": clustered}
     if arguments.features:
         inputs["real"] = lambda size, width: np.load(arguments.features)["features"]
     with threadpool_limits(arguments.threads):

@@ -43,12 +43,12 @@ def brute_force(probs, features, budget, rng):
 def candidates(draw):
     # Few different values: many rows are equal, in one factor or in both.
     size, classes, width = draw(st.tuples(st.integers(1, 40), st.integers(1, 4), st.integers(1, 4)))
-    logits = draw(hnp.arrays(np.float32, (size, classes), elements=st.sampled_from([0.0, 1.0, 2.5, 60.0])))
+    logits = draw(hnp.arrays(np.float32, (size, classes), elements=st.sampled_from([0.0, 1.0, 2.5, 8.0])))
     features = draw(hnp.arrays(np.float32, (size, width), elements=st.integers(0, 3).map(float)))
     return softmax(logits, axis=1).astype(np.float32), features, draw(st.integers(1, size))
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=500, deadline=None)
 @given(candidates(), st.integers(0, 2**32))
 def test_picks_equal_brute_force_with_duplicates(pool, seed):
     probs, features, budget = pool
@@ -120,6 +120,18 @@ def test_each_pick_but_the_first_takes_one_number():
     badge(probs, features, 30, rng)
     same.random(29)
     assert rng.random() == same.random()
+
+
+@pytest.mark.parametrize(("number", "expected"), [(0.0, 1), (1 - 2.0**-53, 699)])
+def test_the_ends_of_the_draw_are_no_row_at_distance_zero(number, expected):
+    class Fixed:
+        def random(self):
+            return number
+
+    features = np.ones((701, 1), np.float32)
+    features[[0, 700]] = 2  # the first pick and its duplicate
+    picks = badge(np.full((701, 2), 0.5), features, 2, Fixed())
+    assert picks.tolist() == [0, expected]
 
 
 def test_the_first_pick_has_the_largest_embedding():

@@ -9,7 +9,7 @@ import operator
 
 import numpy as np
 
-from poolflow.kernels import _check, _rows
+from poolflow.kernels import _check, _rows, _threads
 
 GROUP = 256  # rows that share a partial sum of the draw
 DIRECTIONS = 32  # of the features, for the second bound
@@ -23,7 +23,8 @@ def badge(probs, features, budget, rng):
     first pick is the row with the largest embedding, as in the authors' code (k-means++ itself draws it uniformly,
     which here mostly gives a row the network is sure of). Each next pick takes one number u = rng.random() and is the
     first row, in ascending order, at which the running sum of squared distances to the nearest pick exceeds u times
-    their sum. Distances and sums are float64. Where all distances are 0 the lowest row left is picked.
+    their sum. Distances and sums are float64: equal rows are at distance 0, others whose squared distance is less than
+    1e-15 of their squared norms may be. Where all distances are 0 the lowest row left is picked, without a draw.
 
     Parameters
     ----------
@@ -50,13 +51,14 @@ def badge(probs, features, budget, rng):
     Time O(N D) and, for a pick, O(N C) and D for each row that it may change. Memory O(N (C + 40)) beside the input.
     """
     probs, features = _validated(probs, features, budget)
-    seeding = _Seeding(probs, features)
-    picks = [int(seeding.squares.argmax())]
-    while len(picks) < budget:
-        seeding.add(picks[-1])
-        if not seeding.nearest.any():
-            break
-        picks.append(seeding.draw(rng))
+    with _threads.single():
+        seeding = _Seeding(probs, features)
+        picks = [int(seeding.squares.argmax())]
+        while len(picks) < budget:
+            seeding.add(picks[-1])
+            if not seeding.nearest.any():
+                break
+            picks.append(seeding.draw(rng))
     rest = np.setdiff1d(np.arange(len(probs)), picks)
     return np.array([*picks, *rest[: budget - len(picks)]], np.int64)
 

@@ -11,7 +11,7 @@ from math import isqrt
 
 import numpy as np
 
-from poolflow.kernels import _rows
+from poolflow.kernels import _rows, _threads
 
 BLOCK = 512  # rows brought up to date together
 STREAMED = 8192  # the rows of a block where each costs a pass over a file
@@ -58,9 +58,10 @@ def k_center_greedy(features, labeled, budget, return_distances=False):
     if not len(labeled):
         first, distance = _farthest_from_mean(features)
         picks, distances, labeled = [first], [distance], np.array([first])
-    search = _Search(features, largest, labeled, budget - len(picks))
-    while len(picks) < budget:
-        search.extend(picks, distances, budget)
+    with _threads.single():
+        search = _Search(features, largest, labeled, budget - len(picks))
+        while len(picks) < budget:
+            search.extend(picks, distances, budget)
     picks, distances = np.array(picks, np.int64), np.sqrt(distances)
     return (picks, distances) if return_distances else picks
 
