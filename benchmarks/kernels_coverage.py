@@ -110,6 +110,8 @@ def faiss_typical(features, budget, batches):
     clusters = kmeans.fit_predict(features)
     for cluster in np.argsort(-np.bincount(clusters), kind="stable")[:budget]:
         members = features[clusters == cluster]
+        if len(members) <= typicality.SMALL:
+            break
         index = faiss.IndexFlatL2(features.shape[1])
         index.add(members)
         distances, _ = index.search(members, min(20, len(members) // 2) + 1)

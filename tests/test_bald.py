@@ -142,6 +142,35 @@ def test_the_same_generator_gives_the_same_picks_and_screening_does_not_change_t
     np.testing.assert_allclose(gains, plain_gains, rtol=0, atol=1e-12)
 
 
+def test_what_some_joint_samples_say_bounds_the_gain_closely():
+    mc_probs = generated(400, 8, 5).astype(np.float32)
+    concentrations = np.random.default_rng(0).choice([0.02, 1.0], size=(20_000, 1))
+    posteriors = np.random.default_rng(1).gamma(concentrations, size=(20_000, 8)) + 1e-9
+    posteriors /= posteriors.sum(axis=1, keepdims=True)
+    weights = np.random.default_rng(2).random(20_000) / 10_000
+    joint = weights, posteriors, mc_probs, kernel._negentropies(mc_probs), np.arange(400)
+    gains = kernel._gains(*joint)
+    for samples, excess in ((128, 0.5), (1024, 0.25)):
+        bounds = kernel._upper_bounds(*joint, samples)
+        assert (bounds >= gains).all()
+        assert np.median(bounds / gains) < 1 + excess
+
+
+def test_all_joint_labels_are_enumerated_up_to_joint_samples():
+    mc_probs = generated(10, 4, 3)
+    batch_bald(mc_probs, 4, rng=None, joint_samples=27)
+    with pytest.raises(AttributeError):  # 27 joint labels of the first three picks: they are drawn
+        batch_bald(mc_probs, 4, rng=None, joint_samples=26)
+
+
+def test_rows_that_sum_to_1_only_nearly_are_normalised():
+    mc_probs = generated(30, 4, 3)
+    rows, gains = batch_bald(mc_probs, 6, rng=None)
+    scaled_rows, scaled_gains = batch_bald(mc_probs * 1.0009, 6, rng=None)
+    assert rows.tolist() == scaled_rows.tolist()
+    np.testing.assert_allclose(scaled_gains, gains, atol=1e-12)
+
+
 def test_more_classes_than_joint_samples_are_drawn_from_the_second_pick_on():
     mc_probs = generated(30, 4, 50)
     rows, gains = batch_bald(mc_probs, 5, np.random.default_rng(0), joint_samples=10)

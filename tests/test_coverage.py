@@ -97,6 +97,16 @@ def test_prob_cover_on_real_valued_features(dtype, offset, delta):
     assert (rows.tolist(), gains.tolist()) == cover_by_brute_force(features, labeled, 60, delta)
 
 
+def test_distances_that_float32_cannot_tell_from_delta():
+    rng = np.random.default_rng(0)
+    features = rng.integers(-5000, 5000, size=(60, 3)).astype(np.float32)  # squares are exact in float64 only
+    squared = cdist(features.astype(np.float64), features.astype(np.float64), "sqeuclidean")
+    for near in rng.choice(squared[np.triu_indices(60, 1)], 40):
+        for delta in (np.sqrt(near), np.sqrt(near + 1)):
+            rows, gains = prob_cover(features, [], 10, delta)
+            assert (rows.tolist(), gains.tolist()) == cover_by_brute_force(features, np.array([], int), 10, delta)
+
+
 @pytest.mark.parametrize("scale", [1e-18, 1e18])
 def test_prob_cover_does_not_depend_on_the_unit(scale):
     features = clustered()

@@ -70,7 +70,7 @@ def batch_bald(mc_probs, budget, rng, joint_samples=10_000):
     joint_samples : int
         While the joint labels of the picks, C ** k for k picks, are no more than this, all of them are enumerated
         and `rng` is not used. Then this many (rounded down to a multiple of T, at least T) are drawn, the same
-        number from each pass, one `rng.random` of that size for each pick, in order.
+        number from each pass, one `rng.random` of that size for each pick but the last, in order.
 
     Returns
     -------
@@ -104,7 +104,7 @@ def batch_bald(mc_probs, budget, rng, joint_samples=10_000):
     bounds = scores.copy()
     drawn_from = np.repeat(np.arange(passes), max(1, joint_samples // passes))
     picks, gains = [], []
-    while len(picks) < budget:
+    while True:
         open_ = _open(weights, posteriors)
         place, gain = 0, 0.0
         if open_.any():
@@ -114,6 +114,8 @@ def batch_bald(mc_probs, budget, rng, joint_samples=10_000):
             return np.array([*picks, *rest]), np.array([*gains, *np.zeros(len(rest))])
         picks.append(rows[place])
         gains.append(gain)
+        if len(picks) == budget:
+            return np.array(picks), np.array(gains)
         rows, bounds = np.delete(rows, place), np.delete(bounds, place)
         if classes ** len(picks) <= joint_samples:
             weights, posteriors = _enumerated(weights, posteriors, _normalised(mc_probs[picks[-1]]))
@@ -124,7 +126,6 @@ def batch_bald(mc_probs, budget, rng, joint_samples=10_000):
             weights = np.full(len(drawn_from), 1 / len(drawn_from))
         for row in new:
             posteriors = _drawn(posteriors, _normalised(mc_probs[row]), drawn_from, rng)
-    return np.array(picks), np.array(gains)
 
 
 def _highest(weights, posteriors, mc_probs, negentropies, rows, bounds):
