@@ -181,6 +181,7 @@ def test_equal_rows_have_equal_distances_wherever_they_stand(real_blocks):
     for width in (1, 3, 513, 9001):
         row, other = rng.normal(size=(2, width)).astype(np.float32)
         alone = _rows.squared_distances(row[None], other)
+        np.testing.assert_allclose(alone, cdist(row[None].astype(float), other[None].astype(float), "sqeuclidean")[0])
         for count in (2, 7, 100):
             rows = np.repeat(row[None], count, axis=0)
             assert (_rows.squared_distances(rows, other) == alone).all()
