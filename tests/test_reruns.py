@@ -91,7 +91,7 @@ EDITS = {
         chains(["sharpened"]) | ANALYSIS,
     ),
     "a kernel of one strategy": (
-        lambda p: p.edit("workflow/poolflow/kernels/kcenter.py", "2**22", "2**21"),
+        lambda p: p.edit("workflow/poolflow/kernels/kcenter.py", "CROWDED = 16", "CROWDED = 15"),
         chains(["coreset"]) | ANALYSIS,
     ),
     "a parameter of one strategy": (
