@@ -107,14 +107,14 @@ def test_distances_that_float32_cannot_tell_from_delta():
             assert (rows.tolist(), gains.tolist()) == cover_by_brute_force(features, np.array([], int), 10, delta)
 
 
-@pytest.mark.parametrize("scale", [1e-18, 1e18])
+@pytest.mark.parametrize("scale", [1e-22, 1e22])
 def test_prob_cover_does_not_depend_on_the_unit(scale):
     features = clustered()
     rows, _ = prob_cover((features * np.float32(scale)).astype(np.float32), np.array([], int), 20, 0.9 * scale)
     assert rows.tolist() == prob_cover(features, np.array([], int), 20, 0.9)[0].tolist()
 
 
-@pytest.mark.parametrize(("offset", "sigma"), [(0, 1.0), (1e3, 1.0), (0, 1e-3), (0, 1e4)])
+@pytest.mark.parametrize(("offset", "sigma"), [(0, 1.0), (1e3, 1.0), (0, 1e-3), (0, 1e-30), (0, 1e4)])
 def test_max_herding_on_real_valued_features(offset, sigma):
     features = clustered(offset=offset)
     weights = np.random.default_rng(1).random(700)
