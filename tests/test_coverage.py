@@ -52,14 +52,20 @@ def herd_by_brute_force(features, labeled, budget, sigma, weights):
 
 
 @settings(max_examples=150, deadline=None)
-@given(pools(), st.sampled_from([0.5, 1.0, 2.0, 3.0, 100.0]), st.sampled_from([(2, 3), (512, 4096)]))
-def test_prob_cover_equals_brute_force_with_ties_duplicates_and_boundaries(pool, delta, tile):
+@given(
+    pools(),
+    st.sampled_from([0.5, 1.0, 2.0, 3.0, 100.0]),
+    st.sampled_from([(2, 3), (512, 4096)]),
+    st.sampled_from([2, 1024]),
+)
+def test_prob_cover_equals_brute_force_with_ties_duplicates_and_boundaries(pool, delta, tile, sample):
     features, labeled, budget = pool
-    original, coverage.TILE = coverage.TILE, tile
+    originals = coverage.TILE, coverage.SAMPLE
+    coverage.TILE, coverage.SAMPLE = tile, sample
     try:
         rows, gains = prob_cover(features, labeled, budget, delta)
     finally:
-        coverage.TILE = original
+        coverage.TILE, coverage.SAMPLE = originals
     picks, new = cover_by_brute_force(features, labeled, budget, delta)
     assert rows.tolist() == picks
     assert gains.tolist() == new
@@ -90,7 +96,9 @@ def clustered(dtype=np.float32, offset=0.0):
 
 @pytest.mark.parametrize(("dtype", "offset"), [(np.float32, 0), (np.float32, 1e4), (np.float64, 1e6), (np.float16, 0)])
 @pytest.mark.parametrize("delta", [0.85, 1.0, 5.0])
-def test_prob_cover_on_real_valued_features(dtype, offset, delta):
+@pytest.mark.parametrize("sample", [100, 1024])  # with and without a choice of directions
+def test_prob_cover_on_real_valued_features(dtype, offset, delta, sample, monkeypatch):
+    monkeypatch.setattr(coverage, "SAMPLE", sample)
     features = clustered(dtype, offset)
     labeled = np.array([3, 699])
     rows, gains = prob_cover(features, labeled, 60, delta)
