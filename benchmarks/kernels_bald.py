@@ -7,7 +7,7 @@ what a contender adds to the input.
 """
 
 import argparse
-import importlib.util
+import importlib
 import sys
 from functools import partial
 
@@ -15,6 +15,7 @@ from turns import HEADER, report, take_turns  # sets the threads: before NumPy
 
 # isort: split
 import numpy as np
+import torch
 from common import ROOT, machine
 
 sys.path.insert(0, str(ROOT / "workflow"))
@@ -39,29 +40,23 @@ def plain_bald(mc_probs):
     return entropies(mc_probs.mean(axis=1)) - entropies(mc_probs).mean(axis=1)
 
 
-def baal_bald(mc_probs):
-    from baal.active.heuristics import BALD
-
-    return BALD().compute_score(mc_probs.transpose(0, 2, 1))
-
-
-def baal_batch_bald(mc_probs, budget, samples):
-    import torch
-    from baal.active.heuristics import BatchBALD
-
-    torch.set_num_threads(1)
+def baal_batch_bald(heuristics, mc_probs, budget, samples):
     torch.manual_seed(0)
-    heuristic = BatchBALD(num_samples=budget, num_draw=samples // mc_probs.shape[1])
-    return np.argsort(-heuristic.compute_score(mc_probs.transpose(0, 2, 1)))[:budget]
+    heuristic = heuristics.BatchBALD(num_samples=budget, num_draw=samples // mc_probs.shape[2])
+    return np.argsort(-heuristic.compute_score(mc_probs))[:budget]
 
 
-def redux_batch_bald(mc_probs, budget, samples):
-    import torch
-    from batchbald_redux.batchbald import get_batchbald_batch
-
-    torch.set_num_threads(1)
+def redux_batch_bald(batchbald, mc_probs, budget, samples):
     torch.manual_seed(0)
-    return get_batchbald_batch(torch.log(torch.from_numpy(mc_probs)), budget, samples).indices
+    return batchbald.get_batchbald_batch(torch.log(torch.from_numpy(mc_probs)), budget, samples).indices
+
+
+def installed(name):
+    """Return the module, imported before anything is measured, or None."""
+    try:
+        return importlib.import_module(name)
+    except ImportError:
+        return None
 
 
 def ours(mc_probs, budget, samples):
@@ -76,22 +71,25 @@ def main():
     kinds = {kind: partial(generated, kind) for kind in ("flat", "confident")}
     if options.probs:
         kinds["given"] = lambda size: np.load(options.probs)[:size]
-    baal, redux = (importlib.util.find_spec(name) is not None for name in ("baal", "batchbald_redux"))
+    baal, redux = installed("baal.active.heuristics"), installed("batchbald_redux.batchbald")
+    torch.set_num_threads(1)
     print(machine(), HEADER, sep="\n\n")
     for kind, make in kinds.items():
         mc_probs = make(50_000)
         contenders = {"poolflow": partial(bald, mc_probs), "plain NumPy": partial(plain_bald, mc_probs)}
         if baal:
-            contenders["baal"] = partial(baal_bald, mc_probs)
+            classes_first = np.ascontiguousarray(mc_probs.transpose(0, 2, 1))
+            contenders["baal"] = partial(baal.BALD().compute_score, classes_first)
         report(f"BALD, {kind}, {mc_probs.shape}", take_turns(contenders, options.runs))
     for kind, make in kinds.items():
         mc_probs = make(10_000)
         for budget, samples in ((10, 10_000), (50, 1000)):
             contenders = {"poolflow": partial(ours, mc_probs, budget, samples)}
             if redux:
-                contenders["batchbald-redux"] = partial(redux_batch_bald, mc_probs, budget, samples)
+                contenders["batchbald-redux"] = partial(redux_batch_bald, redux, mc_probs, budget, samples)
             if baal and samples == 1000:
-                contenders["baal"] = partial(baal_batch_bald, mc_probs, budget, samples)
+                classes_first = np.ascontiguousarray(mc_probs.transpose(0, 2, 1))
+                contenders["baal"] = partial(baal_batch_bald, baal, classes_first, budget, samples)
             measured = take_turns(contenders, options.runs)
             first = measured["poolflow"][2]
 

@@ -1,6 +1,7 @@
 """ProbCover, MaxHerding and TypiClust beside straightforward implementations, on one thread.
 
-    python benchmarks/kernels_coverage.py [--runs 5] [--rows 50000] [--features FILE.npy]   # (N, D), a third kind
+    python benchmarks/kernels_coverage.py [--runs 5] [--rows 50000] [--kernels prob_cover max_herding typiclust]
+        [--features FILE.npy]   # (N, D), a third kind
 
 CPU seconds on one thread, medians; contenders take turns, and one that takes more than 20 s runs once. Peak memory is
 what a contender adds to the input. The straightforward ones: the graph by `torch.cdist` in blocks of 500 rows and the
@@ -10,7 +11,6 @@ within a cluster by faiss.
 """
 
 import argparse
-import importlib.util
 import sys
 from functools import partial
 
@@ -18,7 +18,14 @@ from turns import HEADER, report, take_turns  # sets the threads: before NumPy
 
 # isort: split
 import numpy as np
+import torch
 from common import ROOT, machine
+from sklearn.cluster import KMeans, MiniBatchKMeans
+
+try:
+    import faiss
+except ImportError:
+    faiss = None
 
 sys.path.insert(0, str(ROOT / "workflow"))
 
@@ -63,9 +70,6 @@ def picks_of(kernel, features, budget, radius):
 
 
 def cdist_cover(features, budget, delta):
-    import torch
-
-    torch.set_num_threads(1)
     tensor = torch.from_numpy(features)
     rows, columns = [], []
     for start in range(0, len(features), 500):
@@ -99,10 +103,6 @@ def matrix_herding(features, budget, sigma):
 
 
 def faiss_typical(features, budget, batches):
-    import faiss
-    from sklearn.cluster import KMeans, MiniBatchKMeans
-
-    faiss.omp_set_num_threads(1)
     if batches:
         kmeans = MiniBatchKMeans(min(budget, 500), batch_size=5000, random_state=0)
     else:
@@ -124,66 +124,71 @@ def inertia(features, clusters):
     return float(sum(((rows - rows.mean(axis=0)) ** 2).sum(dtype=np.float64) for rows in rest))
 
 
+def in_common(measured):
+    """Return how to say how many picks a contender shares with the first one."""
+    first = set(next(iter(measured.values()))[2])
+    return lambda picks: f"{len(first & set(picks))} of {len(picks)} picks equal"
+
+
+def compare_prob_cover(kind, features, runs):
+    for share in (0.0005, 0.002):
+        delta = distance_quantile(features, share)
+        measured = take_turns(
+            {
+                "poolflow": partial(picks_of, prob_cover, features, 50, delta),
+                "cdist graph": partial(cdist_cover, features, 50, delta),
+            },
+            runs,
+        )
+        report(f"ProbCover, {kind}, b=50, delta={delta:.3g} ({share:.2%} of the pairs)", measured, in_common(measured))
+
+
+def compare_max_herding(kind, features, runs):
+    few = features[:20_000]
+    sigma = distance_quantile(few, 0.01)
+    measured = take_turns(
+        {
+            "poolflow": partial(picks_of, max_herding, few, 50, sigma),
+            "kernel matrix": partial(matrix_herding, few, 50, sigma),
+        },
+        runs,
+    )
+    report(f"MaxHerding, {kind}, {len(few)} rows, b=50, sigma={sigma:.3g}", measured, in_common(measured))
+
+
+def compare_typiclust(kind, features, runs):
+    for budget in (10, 500):
+        contenders = {"poolflow": partial(typiclust, features, NONE, budget, np.random.default_rng(0))}
+        if faiss:
+            contenders["KMeans + faiss"] = partial(faiss_typical, features, budget, False)
+            contenders["MiniBatchKMeans + faiss"] = partial(faiss_typical, features, budget, True)
+        measured = take_turns(contenders, runs)
+        clusters = typicality._kmeans(features, budget, np.random.default_rng(0))  # those of the run above
+        seconds, memory, _, times = measured["poolflow"]
+        measured["poolflow"] = seconds, memory, inertia(features, clusters), times
+        reference = measured.get("KMeans + faiss", measured["poolflow"])[2]
+        report(f"TypiClust, {kind}, b={budget}", measured, lambda value, all_=reference: f"inertia {value / all_:.4f}")
+
+
+COMPARISONS = {"prob_cover": compare_prob_cover, "max_herding": compare_max_herding, "typiclust": compare_typiclust}
+
+
 def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--runs", type=int, default=5)
     parser.add_argument("--rows", type=int, default=50_000)
     parser.add_argument("--features")
+    parser.add_argument("--kernels", nargs="+", choices=COMPARISONS, default=COMPARISONS)
     options = parser.parse_args()
     kinds = {"clustered": clustered, "unit vectors": unit_vectors}
     if options.features:
         kinds["given"] = lambda size: np.load(options.features)[:size]
+    torch.set_num_threads(1)
     print(machine(), HEADER, sep="\n\n")
     for kind, make in kinds.items():
         features = make(options.rows)
-        shape = "x".join(map(str, features.shape))
-        for share in (0.0005, 0.002):
-            delta = distance_quantile(features, share)
-            measured = take_turns(
-                {
-                    "poolflow": partial(picks_of, prob_cover, features, 50, delta),
-                    "cdist graph": partial(cdist_cover, features, 50, delta),
-                },
-                options.runs,
-            )
-            first = measured["poolflow"][2]
-            report(
-                f"ProbCover, {kind}, {shape}, b=50, delta={delta:.3f} ({share:.2%} of the pairs)",
-                measured,
-                lambda picks, first=first: f"{len(set(picks) & set(first))} of 50 picks equal",
-            )
-        few = features[:20_000]
-        sigma = distance_quantile(few, 0.01)
-        measured = take_turns(
-            {
-                "poolflow": partial(picks_of, max_herding, few, 50, sigma),
-                "kernel matrix": partial(matrix_herding, few, 50, sigma),
-            },
-            options.runs,
-        )
-        first = measured["poolflow"][2]
-        report(
-            f"MaxHerding, {kind}, {len(few)} rows, b=50, sigma={sigma:.3f}",
-            measured,
-            lambda picks, first=first: f"{len(set(picks) & set(first))} of 50 picks equal",
-        )
-        for budget in (10, 500):
-            contenders = {"poolflow": partial(typiclust, features, NONE, budget, np.random.default_rng(0))}
-            if importlib.util.find_spec("faiss"):
-                contenders["KMeans + faiss"] = partial(faiss_typical, features, budget, False)
-                contenders["MiniBatchKMeans + faiss"] = partial(faiss_typical, features, budget, True)
-            measured = take_turns(contenders, options.runs)
-            reference = measured["KMeans + faiss"][2] if "KMeans + faiss" in measured else None
-            clusters = typicality._kmeans(features, budget, np.random.default_rng(0))
-            qualities = {"poolflow": inertia(features, clusters)} | {
-                name: result for name, (_, _, result, _) in measured.items() if name != "poolflow"
-            }
-            measured = {name: (*row[:2], qualities[name], row[3]) for name, row in measured.items()}
-            report(
-                f"TypiClust, {kind}, {shape}, b={budget}",
-                measured,
-                lambda value, reference=reference: f"inertia {value / reference:.4f}" if reference else "",
-            )
+        for kernel in options.kernels:
+            COMPARISONS[kernel](f"{kind} {'x'.join(map(str, features.shape))}", features, options.runs)
 
 
 if __name__ == "__main__":

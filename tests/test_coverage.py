@@ -52,14 +52,20 @@ def herd_by_brute_force(features, labeled, budget, sigma, weights):
 
 
 @settings(max_examples=150, deadline=None)
-@given(pools(), st.sampled_from([0.5, 1.0, 2.0, 3.0, 100.0]), st.sampled_from([(2, 3), (512, 4096)]))
-def test_prob_cover_equals_brute_force_with_ties_duplicates_and_boundaries(pool, delta, tile):
+@given(
+    pools(),
+    st.sampled_from([0.5, 1.0, 2.0, 3.0, 100.0]),
+    st.sampled_from([(2, 3), (512, 4096)]),
+    st.sampled_from([2, 1024]),
+)
+def test_prob_cover_equals_brute_force_with_ties_duplicates_and_boundaries(pool, delta, tile, sample):
     features, labeled, budget = pool
-    original, coverage.TILE = coverage.TILE, tile
+    originals = coverage.TILE, coverage.SAMPLE
+    coverage.TILE, coverage.SAMPLE = tile, sample
     try:
         rows, gains = prob_cover(features, labeled, budget, delta)
     finally:
-        coverage.TILE = original
+        coverage.TILE, coverage.SAMPLE = originals
     picks, new = cover_by_brute_force(features, labeled, budget, delta)
     assert rows.tolist() == picks
     assert gains.tolist() == new
@@ -90,7 +96,9 @@ def clustered(dtype=np.float32, offset=0.0):
 
 @pytest.mark.parametrize(("dtype", "offset"), [(np.float32, 0), (np.float32, 1e4), (np.float64, 1e6), (np.float16, 0)])
 @pytest.mark.parametrize("delta", [0.85, 1.0, 5.0])
-def test_prob_cover_on_real_valued_features(dtype, offset, delta):
+@pytest.mark.parametrize("sample", [100, 1024])  # with and without a choice of directions
+def test_prob_cover_on_real_valued_features(dtype, offset, delta, sample, monkeypatch):
+    monkeypatch.setattr(coverage, "SAMPLE", sample)
     features = clustered(dtype, offset)
     labeled = np.array([3, 699])
     rows, gains = prob_cover(features, labeled, 60, delta)
@@ -107,14 +115,14 @@ def test_distances_that_float32_cannot_tell_from_delta():
             assert (rows.tolist(), gains.tolist()) == cover_by_brute_force(features, np.array([], int), 10, delta)
 
 
-@pytest.mark.parametrize("scale", [1e-18, 1e18])
+@pytest.mark.parametrize("scale", [1e-22, 1e22])
 def test_prob_cover_does_not_depend_on_the_unit(scale):
     features = clustered()
     rows, _ = prob_cover((features * np.float32(scale)).astype(np.float32), np.array([], int), 20, 0.9 * scale)
     assert rows.tolist() == prob_cover(features, np.array([], int), 20, 0.9)[0].tolist()
 
 
-@pytest.mark.parametrize(("offset", "sigma"), [(0, 1.0), (1e3, 1.0), (0, 1e-3), (0, 1e4)])
+@pytest.mark.parametrize(("offset", "sigma"), [(0, 1.0), (1e3, 1.0), (0, 1e-3), (0, 1e-30), (0, 1e4)])
 def test_max_herding_on_real_valued_features(offset, sigma):
     features = clustered(offset=offset)
     weights = np.random.default_rng(1).random(700)

@@ -85,8 +85,8 @@ def test_real_valued_features_and_a_seed_that_decides(offset):
     picks, expected = brute_force(features.astype(np.float64), labeled, 30, clusters, 20)
     assert rows.tolist() == picks
     np.testing.assert_allclose(scores, expected, rtol=1e-9)
-    assert len(set(clusters[rows])) == 30  # each from a cluster of its own, none of them labelled
-    assert not set(clusters[rows]) & set(clusters[labeled])
+    assert len(set(clusters[rows[:20]])) == 20  # each from a cluster of its own, none of them labelled
+    assert not set(clusters[rows[:20]]) & set(clusters[labeled])
 
 
 def test_the_short_k_means_is_as_good_as_the_long_one():

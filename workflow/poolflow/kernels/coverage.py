@@ -196,14 +196,16 @@ def _filter(features, mean, scale, delta):
 
     The product is -d^2 / 2 of a lower bound d of the distance, both divided by `scale`.
     """
-    sample = (features[np.linspace(0, len(features) - 1, min(len(features), SAMPLE)).astype(np.int64)] - mean) / scale
-    directions = np.linalg.eigh(sample.T @ sample)[1][:, ::-1]
-    # The cheapest number of directions. A value of a pair compared in full takes some 30 times as long as in a product.
-    costs = {}
-    for number in {min(2**power - 3, features.shape[1]) for power in range(4, 16)}:
-        left, right = _bounding(sample, directions[:, :number])
-        costs[number] = number + 30 * features.shape[1] * (left @ right.T >= -(delta**2) / 2).mean()
-    directions = directions[:, : min(costs, key=lambda number: (costs[number], number))]
+    directions = np.eye(features.shape[1])
+    if len(features) > 4 * SAMPLE:
+        sample = (features[np.linspace(0, len(features) - 1, SAMPLE).astype(np.int64)] - mean) / scale
+        directions = np.linalg.eigh(sample.T @ sample)[1][:, ::-1]
+        # The cheapest number of directions: a value of a pair compared in full costs some 30 times one of a product.
+        costs = {}
+        for number in {min(2**power - 3, features.shape[1]) for power in range(4, 16)}:
+            left, right = _bounding(sample, directions[:, :number])
+            costs[number] = number + 30 * features.shape[1] * (left @ right.T >= -(delta**2) / 2).mean()
+        directions = directions[:, : min(costs, key=lambda number: (costs[number], number))]
     left, right = (np.empty((len(features), directions.shape[1] + 3), np.float32) for _ in range(2))
     for block in _check.blocks(len(features), features.shape[1]):
         left[block], right[block] = _bounding((features[block] - mean) / scale, directions)
