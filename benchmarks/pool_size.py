@@ -43,6 +43,7 @@ def main(rows):
         pool = data | {"pool": folder / "pool.h5"}
         trained = pool | {"model": folder / "model.pt"}
         cycle = pool | {"labeled": folder / "labeled.h5"}
+        probs, features = (cycle | {"needs": folder / f"{need}.h5"} for need in ("probs", "features"))
         first = folder / "labeled.h5"
         jobs = [
             ("pool", POOL, data | {"out": folder / "pool.h5"}),
@@ -56,8 +57,8 @@ def main(rows):
             ("embed", EMBED, trained | {"need": "probs", "out": folder / "probs.h5"}),
             ("embed", EMBED, trained | {"need": "features", "out": folder / "features.h5"}),
             ("acquire", SELECTION | {"strategy": "random", "budget": 60}, cycle | {"out": folder / "next.h5"}),
-            ("acquire", SELECTION | {"strategy": "entropy", "budget": 60}, cycle | {"out": folder / "next.h5"}),
-            ("acquire", SELECTION | {"strategy": "coreset", "budget": 60}, cycle | {"out": folder / "next.h5"}),
+            ("acquire", SELECTION | {"strategy": "entropy", "budget": 60}, probs | {"out": folder / "next.h5"}),
+            ("acquire", SELECTION | {"strategy": "coreset", "budget": 60}, features | {"out": folder / "next.h5"}),
         ]
         for stage, config, options in jobs:
             command = [sys.executable, "-m", f"poolflow.{stage}", "--name", "d/p/seed0", "--config", json.dumps(config)]

@@ -55,7 +55,7 @@ def main(folder):
                 "acquire",
                 "strategies.entropy",
                 acquisition,
-                inputs | labeled | {"out": out / "l.h5"},
+                inputs | labeled | {"needs": cycle / "probs.h5", "out": out / "l.h5"},
                 "acquire",
             ),
         }
