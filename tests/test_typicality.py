@@ -101,6 +101,7 @@ def test_the_short_k_means_is_as_good_as_the_long_one(monkeypatch):
     assert np.mean(short) < 1.01 * np.mean(long)
 
 
+@pytest.mark.filterwarnings("ignore:Number of distinct clusters")
 def test_identical_rows_and_a_budget_of_all():
     features = np.ones((9, 2), np.float32)
     rows, scores = typiclust(features, [4], 8, np.random.default_rng(0), max_clusters=3)

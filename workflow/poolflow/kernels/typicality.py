@@ -1,7 +1,5 @@
 """TypiClust: the most typical row of each cluster."""
 
-import warnings
-
 import numpy as np
 
 from poolflow.kernels import _check
@@ -84,12 +82,10 @@ def _kmeans(features, count, rng):
     sample = features[np.sort(rng.choice(len(features), size, replace=False))]
     centres = _plus_plus(sample, count, rng)
     steps = 300
-    with warnings.catch_warnings():
-        warnings.filterwarnings("ignore", "Number of distinct clusters")  # identical rows
-        if size < len(features):
-            steps = ITERATIONS
-            centres = KMeans(count, init=centres, n_init=1, max_iter=steps).fit(sample).cluster_centers_
-        return KMeans(count, init=centres, n_init=1, max_iter=steps).fit(features).labels_
+    if size < len(features):
+        steps = ITERATIONS
+        centres = KMeans(count, init=centres, n_init=1, max_iter=steps).fit(sample).cluster_centers_
+    return KMeans(count, init=centres, n_init=1, max_iter=steps).fit(features).labels_
 
 
 def _plus_plus(features, count, rng):
