@@ -83,11 +83,11 @@ def main():
         report(f"BALD, {kind}, {mc_probs.shape}", take_turns(contenders, options.runs))
     for kind, make in kinds.items():
         mc_probs = make(10_000)
-        for budget, samples in ((10, 10_000), (50, 1000)):
+        for budget, samples in ((10, 10_000), (10, 1000), (50, 1000)):
             contenders = {"poolflow": partial(ours, mc_probs, budget, samples)}
             if redux:
                 contenders["batchbald-redux"] = partial(redux_batch_bald, redux, mc_probs, budget, samples)
-            if baal and samples == 1000:
+            if baal and budget == 10 and samples == 1000:
                 classes_first = np.ascontiguousarray(mc_probs.transpose(0, 2, 1))
                 contenders["baal"] = partial(baal_batch_bald, baal, classes_first, budget, samples)
             measured = take_turns(contenders, options.runs)

@@ -18,6 +18,7 @@ from turns import HEADER, report, take_turns  # sets the threads: before NumPy
 
 # isort: split
 import numpy as np
+import scipy.sparse  # noqa: F401  (imported before anything is measured)
 import torch
 from common import ROOT, machine
 from sklearn.cluster import KMeans, MiniBatchKMeans

@@ -49,16 +49,18 @@ def prob_cover(features, labeled, budget, delta):
     """
     features, labeled = _check.selection(features, labeled, budget)
     _check.positive("delta", delta)
-    near = _graph(features, delta)
-    degrees = np.diff(near.indptr) + 1
-    gains, covered = degrees.copy(), np.zeros(len(features), bool)
+    starts, neighbours = _graph(features, delta)
+    degrees = np.diff(starts) + 1
+    gains, covered = degrees.astype(np.int64), np.zeros(len(features), bool)
+
+    def balls(rows):
+        return np.concatenate([rows, *(neighbours[starts[row] : starts[row + 1]] for row in rows)])
 
     def cover(rows):
-        new = np.union1d(near[rows].indices, rows)
+        new = np.unique(balls(rows))
         new = new[~covered[new]]
         covered[new] = True
-        gains[new] -= 1
-        gains[:] -= np.bincount(near[new].indices, minlength=len(gains))
+        gains[:] -= np.bincount(balls(new), minlength=len(gains))
 
     if len(labeled):
         cover(labeled)
@@ -154,7 +156,7 @@ def max_herding(features, labeled, budget, sigma=1.0, weights=None):
 
 
 def _graph(features, delta):
-    """Return which rows are nearer than `delta` to which others, a symmetric CSR array with int32 indices."""
+    """Return the others nearer than `delta` to each row: where each row's begin, (N + 1,), and the rows, int32."""
     count, mean = len(features), features.mean(axis=0, dtype=np.float64)
     scale = _radius(features, mean) or 1.0
     if not 1e-15 < scale < 1e15:  # float32 does not hold the squares
@@ -188,7 +190,8 @@ def _graph(features, delta):
     indices = np.concatenate(indices)
     starts = np.concatenate([[0], np.cumsum(degrees)]).astype(np.int32)
     upper = csr_array((np.ones(len(indices), np.int8), indices, starts), shape=(count, count))
-    return upper + upper.T
+    both = upper + upper.T
+    return both.indptr, both.indices
 
 
 def _filter(features, mean, scale, delta):

@@ -1,13 +1,12 @@
 """TypiClust: the most typical row of each cluster."""
 
-import warnings
-
 import numpy as np
 
 from poolflow.kernels import _check
 
 SMALL = 5  # clusters of no more rows come last
-SAMPLE = 40  # rows for each cluster that the first k-means runs on
+SAMPLE = 40  # rows for each cluster that the first k-means runs on,
+LEAST = 10_000  # but no fewer than these
 ITERATIONS = 7  # Lloyd's, of the first k-means and of that on all rows
 BLOCK = 2**22  # distances held at a time
 ROUNDING = 2.0**-24  # relative, of one float32 operation
@@ -46,8 +45,8 @@ def typiclust(features, labeled, budget, rng, max_clusters=500, neighbours=20):
 
     Notes
     -----
-    k-means (scikit-learn, the starting centres in float32) runs on 40 rows for each cluster, then 7 steps on all rows;
-    only on all of them, to the end, where there are no more.
+    k-means (scikit-learn, the starting centres in float32) takes 7 steps on 40 rows for each cluster, 10,000
+    at least, then 7 on all rows; only on all, to the end, where there are no more.
     Time O(N K D) for it and O(N^2 D / K) for the neighbours; memory O(N D) beside 2^22 distances.
     """
     features, labeled = _check.selection(features, labeled, budget)
@@ -79,16 +78,14 @@ def _kmeans(features, count, rng):
     """Return the cluster of each row, (N,)."""
     from sklearn.cluster import KMeans  # here: the other kernels start without scikit-learn
 
-    size = min(SAMPLE * count, len(features))
+    size = min(max(SAMPLE * count, LEAST), len(features))
     sample = features[np.sort(rng.choice(len(features), size, replace=False))]
     centres = _plus_plus(sample, count, rng)
     steps = 300
-    with warnings.catch_warnings():
-        warnings.filterwarnings("ignore", "Number of distinct clusters")  # identical rows
-        if size < len(features):
-            steps = ITERATIONS
-            centres = KMeans(count, init=centres, n_init=1, max_iter=steps).fit(sample).cluster_centers_
-        return KMeans(count, init=centres, n_init=1, max_iter=steps).fit(features).labels_
+    if size < len(features):
+        steps = ITERATIONS
+        centres = KMeans(count, init=centres, n_init=1, max_iter=steps).fit(sample).cluster_centers_
+    return KMeans(count, init=centres, n_init=1, max_iter=steps).fit(features).labels_
 
 
 def _plus_plus(features, count, rng):
