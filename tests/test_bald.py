@@ -147,6 +147,7 @@ def test_what_some_joint_samples_say_bounds_the_gain_closely():
     concentrations = np.random.default_rng(0).choice([0.02, 1.0], size=(20_000, 1))
     posteriors = np.random.default_rng(1).gamma(concentrations, size=(20_000, 8)) + 1e-9
     posteriors /= posteriors.sum(axis=1, keepdims=True)
+    posteriors = posteriors[np.argsort(posteriors.max(axis=1))]
     weights = np.random.default_rng(2).random(20_000) / 10_000
     joint = weights, posteriors, mc_probs, kernel._negentropies(mc_probs), np.arange(400)
     gains = kernel._gains(*joint)
