@@ -100,6 +100,7 @@ def test_curves_and_summary_are_the_metrics(finished):
     results = finished.folder / "results/tiny"
     curves, summary = pd.read_csv(results / "curves.csv"), pd.read_csv(results / "summary.csv")
     assert len(curves) == 2 * 4 * 1 * 3
+    assert curves.strategy.unique().tolist() == ["random", "entropy", "coreset", "sharpened"]  # the config's order
     for row in curves.itertuples():
         chain = f"{row.initial_pool}/{row.strategy}" if row.cycle else row.initial_pool
         path = results / f"digits/small_cnn/{chain}/seed{row.seed}/cycle{row.cycle}/metrics.json"
@@ -118,7 +119,13 @@ def test_the_summary_s_std_is_the_sample_standard_deviation(stage, tmp_path):
             path = tmp_path / f"r/d/l/{chain}/seed{seed}/cycle{cycle}/metrics.json"
             path.parent.mkdir(parents=True)
             path.write_text(json.dumps({"labeled": 10, "test_accuracy": value, "seconds": 1.0}))
-    config = {"datasets": ["d"], "learners": ["l"], "initial_pools": ["p"], "strategies": {"s": ""}, "seeds": [0, 1, 2]}
+    config = {
+        "datasets": ["d"],
+        "learners": ["l"],
+        "initial_pools": ["p"],
+        "strategies": [["s", ""]],
+        "seeds": [0, 1, 2],
+    }
     done = stage("curves", config | {"cycles": 1}, results="r", curves="c.csv", summary="s.csv")
     assert done.returncode == 0, done.stderr
     lines = (tmp_path / "s.csv").read_text().splitlines()

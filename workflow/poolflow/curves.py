@@ -27,15 +27,15 @@ def main(job, results, curves, summary):
 
     Accuracies are fractions, losses nats, seconds those of the training loop; std is the sample standard deviation
     (n - 1). Cycle 0 is trained once for an initial pool, and once more for each other kind of network that strategies
-    need (`strategies` maps a strategy to what its folder ends with), and stands in the curve of each of them.
+    need (`strategies` has each strategy and what that folder's name ends with), and stands in the curve of each.
     """
     config = job.config
     rows = []
-    for dataset, learner, pool, strategy, seed, cycle in itertools.product(
+    for dataset, learner, pool, (strategy, suffix), seed, cycle in itertools.product(
         *(config[key] for key in ("datasets", "learners", "initial_pools", "strategies", "seeds")),
         range(config["cycles"] + 1),
     ):
-        chain = f"{pool}/{strategy}" if cycle else pool + config["strategies"][strategy]
+        chain = f"{pool}/{strategy}" if cycle else pool + suffix
         path = f"{results}/{dataset}/{learner}/{chain}/seed{seed}/cycle{cycle}/metrics.json"
         rows.append([dataset, learner, pool, strategy, seed, cycle, *read_metrics(path)])
     table = pd.DataFrame(rows, columns=[*CHAIN, "seed", "cycle", *METRICS]).dropna(axis="columns", how="all")

@@ -30,7 +30,7 @@ rule curves:
         code=code("curves"),
         cfg=block(
             **{key: list(STUDY[key]) for key in ("datasets", "learners", "initial_pools", "seeds")},
-            strategies={strategy: first_chain("", strategy) for strategy in STUDY["strategies"]},
+            strategies=[[strategy, first_chain("", strategy)] for strategy in STUDY["strategies"]],
             cycles=STUDY["cycles"],
         ),
     message:
