@@ -68,8 +68,8 @@ class Handler(BaseHTTPRequestHandler):
         self.end_headers()
         end = len(body) if until is None else until
         for first in range(start, end, 2**16):
+            self.server.sent += min(2**16, end - first)  # before the client can have it, and look
             self.wfile.write(body[first : min(first + 2**16, end)])
-            self.server.sent += min(2**16, end - first)
             time.sleep(pace)
         self.wfile.flush()
         self.server.stalled.wait(stall)
