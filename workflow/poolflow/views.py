@@ -1,0 +1,262 @@
+"""Random views of images for self-supervised learning: whole batches of tensors, each image with its own draw.
+
+Images are float32 (n, C, H, W) in 0..1 with C = 1 or 3, on any device, and so are the views. All draws come from
+torch's global generator of the CPU; nothing is changed in place.
+"""
+
+import math
+
+import torch
+import torch.nn.functional as F
+
+from poolflow.train import cutout as cut_out
+from poolflow.train import reflected
+
+RATIO = (3 / 4, 4 / 3)  # of the width to the height of a crop
+TRIES = 10
+JITTERED = 0.8  # the share of views with colour jitter
+SIGMA = (0.1, 2.0)  # of the blur, in pixels
+LUMA = (0.299, 0.587, 0.114)  # ITU-R 601-2
+# The affine maps of `strong`: degrees, shear, share of the side, factor (Cubuk et al. 2020, section 3).
+ROTATION, SHEAR, SHIFT, SCALE = 30.0, 0.3, 0.3, (0.7, 1.3)
+
+
+def unit(images):
+    """Return uint8 images (n, H, W, C) as float32 (n, C, H, W) in 0..1."""
+    return images.permute(0, 3, 1, 2).to(torch.float32, memory_format=torch.contiguous_format).div_(255)
+
+
+def view(images, crop=0.2, flip=True, blur=0.5, jitter=0.4, grey=0.2):
+    """Return a view of each image (Chen et al. 2020, appendix A; values of Van Gansbeke et al. 2020, section 3.1).
+
+    A crop of `crop`..1 of the area, resized bilinearly to the whole; its mirror image with probability 1/2 if `flip`;
+    with probability `blur` a Gaussian blur; with probability 0.8 colour jitter, as in `jittered`; with probability
+    `grey` without its colours. Zero switches a part off. The order is this one: the blur is part of the linear map of
+    the crop, and so comes before the colours instead of after them. Grey images have no saturation, hue and `grey`.
+
+    Cost: two products of (H, H) and (W, W) matrices with each image and some 30 passes over its pixels.
+    """
+    return changed(images, **draw(checked(images).shape, crop, flip, blur, jitter, grey))
+
+
+def mirrored(images):
+    """Return the images mirrored left to right."""
+    return images.flip(3)
+
+
+def blurred(images, sigma=1.0):
+    """Return the images after a Gaussian blur of `sigma` pixels, cut off as in `view`."""
+    return changed(images, sigma=torch.full((len(images),), float(sigma)))
+
+
+def jittered(images, strength=0.4):
+    """Return the images after colour jitter: brightness, contrast, saturation and hue, in this order.
+
+    The first three are factors in 1 - `strength` .. 1 + `strength`, the hue turns by up to `strength` / 4 of the
+    circle, all uniform; grey images have the first two alone.
+    """
+    return changed(images, factors=draw_factors(len(images), strength))
+
+
+def greyed(images):
+    """Return the images without their colours, in as many channels."""
+    return changed(images, grey=torch.ones(len(images), dtype=torch.bool))
+
+
+def strong(images, crop=4, flip=True, cutout=0.5, jitter=0.4):
+    """Return a strong augmentation of each image, in the place of that of SCAN (Van Gansbeke et al. 2020, section 3.1).
+
+    Mirror image, a crop after padding by `crop` pixels, rotation, shear, translation and scaling as one affine map,
+    black outside; then brightness and contrast as in `jittered`, and a black square whose side is `cutout` times the
+    shorter side of the image. The published code draws 4 of 14 operations for each image instead, among them
+    changes of the histogram that are not here; the ranges are those of RandAugment, each switched on with
+    probability 1/2.
+    """
+    n, _, height, width = checked(images).shape
+    grid = F.affine_grid(draw_affine(n, height, width, crop, flip).to(images.device), images.shape, align_corners=False)
+    images = F.grid_sample(images, grid, padding_mode="zeros", align_corners=False).clamp_(0, 1)
+    adjust(images, draw_factors(n, jitter)[:2])
+    return cut_out(images, round(cutout * min(height, width)))
+
+
+def draw(shape, crop, flip, blur, jitter, grey):
+    """Return the draws of `view` for images of a shape (n, C, H, W): the arguments of `changed`, on the CPU."""
+    n, channels, height, width = shape
+    drawn = {}
+    if crop:
+        drawn["boxes"] = draw_boxes(n, height, width, crop)
+    if flip:
+        drawn["mirror"] = torch.rand(n) < 0.5
+    if blur:
+        drawn["sigma"] = torch.where(torch.rand(n) < blur, uniform(*SIGMA, n), 0)
+    if jitter:
+        neutral = torch.tensor([1.0, 1.0, 1.0, 0.0])[:, None]
+        drawn["factors"] = torch.where(torch.rand(n) < JITTERED, draw_factors(n, jitter), neutral)
+    if grey and channels == 3:
+        drawn["grey"] = torch.rand(n) < grey
+    return drawn
+
+
+def changed(images, boxes=None, mirror=None, sigma=None, factors=None, grey=None):
+    """Return images cropped, mirrored, blurred, with jittered and without colours, each by its own values.
+
+    `boxes` (4, n) are the top, left, height and width of the crops in pixels, `mirror` (n,) bool, `sigma` (n,) in
+    pixels (0: no blur), `factors` (4, n) as `draw_factors` gives them, `grey` (n,) bool; None leaves a part out.
+    """
+    n, channels, height, width = checked(images).shape
+    if boxes is None and mirror is None and sigma is None:
+        out = images.clone(memory_format=torch.contiguous_format)
+    else:
+        if boxes is None:
+            boxes = torch.tensor([0, 0, height, width]).repeat(n, 1).T
+        top, left, tall, wide = boxes.to(images.device, torch.float32)
+        taps = None
+        if sigma is not None:
+            taps = gaussian(sigma, min(height, width)).to(images.device)
+        rows = resampling(top, tall, height, taps)
+        columns = resampling(left, wide, width, taps, None if mirror is None else mirror.to(images.device))
+        out = images.reshape(n, channels * height, width).bmm(columns.transpose(1, 2)).view(images.shape)
+        out = rows[:, None].matmul(out).clamp_(0, 1)
+    if factors is not None:
+        adjust(out, factors)
+    if grey is not None and channels == 3:
+        chosen = grey.nonzero()[:, 0].to(images.device)
+        out[chosen] = luma(out[chosen])[:, None]
+    return out
+
+
+def draw_boxes(n, height, width, crop):
+    """Return tops, lefts, heights and widths (4, n) of crops of `crop`..1 of the area and of ratio 3/4..4/3.
+
+    Drawn as torchvision's RandomResizedCrop does: the first of 10 tries that fits, else the largest central crop.
+    """
+    area = uniform(crop, 1, TRIES, n) * (height * width)
+    ratio = uniform(*map(math.log, RATIO), TRIES, n).exp()
+    wide, tall = (area * ratio).sqrt().round(), (area / ratio).sqrt().round()
+    fits = (wide > 0) & (wide <= width) & (tall > 0) & (tall <= height)
+    first = fits.int().argmax(dim=0, keepdim=True)
+    fits, wide, tall = (values.gather(0, first)[0] for values in (fits, wide, tall))
+    wide = torch.where(fits, wide, min(width, round(height * RATIO[1])))
+    tall = torch.where(fits, tall, min(height, round(width / RATIO[0])))
+    down, right = height - tall, width - wide
+    top = torch.where(fits, (torch.rand(n) * (down + 1)).floor(), (down / 2).floor())
+    left = torch.where(fits, (torch.rand(n) * (right + 1)).floor(), (right / 2).floor())
+    return torch.stack([top, left, tall, wide]).long()
+
+
+def draw_factors(n, strength):
+    """Return brightness, contrast and saturation factors and turns of the hue (4, n), uniform."""
+    factors = uniform(max(0.0, 1 - strength), 1 + strength, 3, n)
+    return torch.cat([factors, uniform(-strength / 4, strength / 4, 1, n)])
+
+
+def draw_affine(n, height, width, crop, flip):
+    """Return the affine maps of `strong`, (n, 2, 3), from places in the view to places in the image, both in -1..1."""
+
+    def some(values, neutral):
+        return torch.where(torch.rand(n) < 0.5, values, neutral)
+
+    angle = some(uniform(-ROTATION, ROTATION, n), 0).deg2rad()
+    shear_x, shear_y = (some(uniform(-SHEAR, SHEAR, n), 0) for _ in range(2))
+    move_x, move_y = (some(uniform(-SHIFT, SHIFT, n), 0) for _ in range(2))
+    scale = some(uniform(*SCALE, n), 1)
+    right, down = torch.randint(-crop, crop + 1, (2, n))
+    mirror = 1 - 2 * (torch.rand(n) < 0.5).float() if flip else torch.ones(n)
+    one, zero = torch.ones(n), torch.zeros(n)
+    cosine, sine = angle.cos() / scale, angle.sin() / scale
+    stretch = torch.diag(torch.tensor([width / 2, height / 2, 1.0]))  # -1..1 to pixels from the centre
+    maps = [
+        [mirror, zero, mirror * right, zero, one, down],
+        [cosine, -sine, zero, sine, cosine, zero],
+        [one, shear_x, zero, shear_y, one, zero],
+        [one, zero, move_x * width, zero, one, move_y * height],
+    ]
+    last = torch.tensor([0.0, 0.0, 1.0]).expand(n, 1, 3)
+    whole = stretch.inverse()
+    for values in maps:
+        whole = whole @ torch.cat([torch.stack(values, dim=1).view(n, 2, 3), last], dim=1)
+    return (whole @ stretch)[:, :2]
+
+
+def resampling(start, length, side, taps=None, mirror=None):
+    """Return the matrices (n, side, side) that resize `length` pixels from `start` on to `side` pixels, bilinearly.
+
+    `mirror` (n,) bool turns the result around, and `taps` (n, radius + 1), the weights of a symmetric filter at each
+    distance, filters it with reflected borders. Places are those of `interpolate` without align_corners.
+    """
+    pixels = torch.arange(side, dtype=torch.float32, device=start.device)
+    places = (pixels + 0.5) * (length / side)[:, None] - 0.5
+    places = torch.minimum(places.clamp_(min=0), length[:, None] - 1).add_(start[:, None])
+    if mirror is not None:
+        places = torch.where(mirror[:, None], places.flip(1), places)
+    matrices = (places[:, :, None] - pixels).abs_().neg_().add_(1).clamp_(min=0)
+    if taps is None:
+        return matrices
+    radius = taps.shape[1] - 1
+    source = reflected(side, radius).to(start.device)
+    filtered = matrices * taps[:, :1, None]
+    for distance in range(1, radius + 1):
+        for shift in (radius - distance, radius + distance):
+            filtered.addcmul_(matrices[:, source[shift : shift + side]], taps[:, distance, None, None])
+    return filtered
+
+
+def gaussian(sigma, side):
+    """Return the weights (n, radius + 1) of Gaussian filters at each distance, about a tenth of `side` wide.
+
+    `sigma` (n,) is in pixels; 0 gives the filter that changes nothing.
+    """
+    radius = max(1, side // 10 // 2)
+    distances = torch.arange(radius + 1)
+    weights = torch.exp(-0.5 * (distances / sigma[:, None].clamp(min=1e-3)) ** 2)
+    return weights / (2 * weights.sum(dim=1, keepdim=True) - 1)
+
+
+def adjust(images, factors):
+    """Change brightness and contrast, with four rows of `factors` also saturation and hue, of images in place."""
+    brightness, contrast, *colours = factors.to(images.device)[:, :, None, None, None]
+    images.mul_(brightness).clamp_(max=1)
+    images.lerp_(luma(images).mean(dim=(1, 2))[:, None, None, None], 1 - contrast).clamp_(0, 1)
+    if colours and images.shape[1] == 3:
+        saturation, hue = colours
+        images.lerp_(luma(images)[:, None], 1 - saturation).clamp_(0, 1)
+        turned = factors[3].nonzero()[:, 0].to(images.device)
+        images[turned] = turn(images[turned], hue[turned, 0])
+
+
+def luma(images):
+    """Return the brightness of each pixel, (n, H, W)."""
+    if images.shape[1] == 1:
+        return images[:, 0]
+    red, green, blue = images.unbind(1)
+    return (red * LUMA[0]).add_(green, alpha=LUMA[1]).add_(blue, alpha=LUMA[2])
+
+
+def turn(images, hue):
+    """Return images (n, 3, H, W) with their hues turned by `hue` (n, 1, 1), in parts of the circle."""
+    red, green, blue = images.unbind(1)
+    least, most = torch.minimum(torch.minimum(red, green), blue), torch.maximum(torch.maximum(red, green), blue)
+    chroma = most - least
+    # In sixths of the circle: 0 is red, 2 green, 4 blue.
+    scale = 1 / chroma.clamp(min=1e-12)
+    angle = torch.where(most == green, (blue - red) * scale + 2, (red - green) * scale + 4)
+    angle = torch.where(most == red, (green - blue) * scale, angle).add_(6 * hue)
+    angle.sub_((angle / 6).floor_(), alpha=6)
+    out = torch.empty_like(images)
+    for channel, (centre, sign, offset) in enumerate(((3, 1, -1), (2, -1, 2), (4, -1, 2))):
+        share = (angle - centre).abs_().mul_(sign).add_(offset).clamp_(0, 1)
+        torch.addcmul(least, chroma, share, out=out[:, channel])
+    return out
+
+
+def uniform(low, high, *shape):
+    """Return uniform draws between `low` and `high`, on the CPU."""
+    return torch.rand(shape) * (high - low) + low
+
+
+def checked(images):
+    """Return the images, or raise a ValueError if they are not float32 (n, 1 or 3, H, W)."""
+    if images.ndim != 4 or images.shape[1] not in (1, 3) or images.dtype != torch.float32:
+        found = f"{tuple(images.shape)} {images.dtype}"
+        raise ValueError(f"images are {found}, expected float32 of shape (n, 1 or 3, H, W)")
+    return images
