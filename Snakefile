@@ -12,6 +12,7 @@ if not workflow.overwrite_configfiles:
 
 include: "workflow/rules/common.smk"
 include: "workflow/rules/data.smk"
+include: "workflow/rules/pretext.smk"
 include: "workflow/rules/initial_pool.smk"
 include: "workflow/rules/cycle.smk"
 include: "workflow/rules/analysis.smk"

@@ -15,8 +15,11 @@ from poolflow.counts import pool_size
 
 WORKFLOW = Path(__file__).parents[1]
 SCHEMA = WORKFLOW / "schemas" / "config.schema.yaml"
-# What an entry of a kind may set for itself of a block of the study.
+RECIPES = WORKFLOW / "recipes"
+# What an entry of a kind may set for itself of a block of the study,
 OWN = {"datasets": "pool", "models": "training"}
+# and what entries may have beside the parameters.
+BESIDE = {"initial_pools": ["pretext"], "strategies": ["pretext"], "pretext": ["recipe", "network", "of"]}
 WORDS = {
     "integer": "a whole number",
     "number": "a number",
@@ -38,14 +41,15 @@ def load_schema():
 
 def recipes():
     """Return the named presets of `training`: {name: its keys}."""
-    return {path.stem: yaml.safe_load(path.read_text()) for path in sorted((WORKFLOW / "recipes").glob("*.yaml"))}
+    return {path.stem: yaml.safe_load(path.read_text()) for path in sorted(RECIPES.glob("*.yaml"))}
 
 
 def check(config):
     """Return the config with all defaults filled in and its plugins resolved.
 
-    `datasets`, `learners`, `initial_pools` and `strategies` become mappings from a name to {the plugin's name under
-    `plugin`, its `parameters`, for a data set also its `pool`, for a learner its `training`}.
+    `datasets`, `learners`, `initial_pools`, `strategies` and `pretext` become mappings from a name to {the plugin's
+    name under `plugin`, its `parameters`, for a data set also its `pool`, for a learner its `training`, for an initial
+    pool and a strategy the `pretext` task or None, for that its `network` and what it builds on, `of`}.
 
     Raises
     ------
@@ -61,9 +65,12 @@ def check(config):
     study = with_defaults(config, schema)
     try:
         for key, rule in schema["properties"].items():
-            if "plugins" in rule:
-                study[key] = resolve(key, rule["plugins"], study, schema, problems)
+            if rule.get("plugins") == "pretext":
+                study[key] = resolve_pretext(study, schema, problems)
+            elif "plugins" in rule:
+                study[key] = resolve(key, rule["plugins"], study[key], study, schema, problems)
         if not problems:
+            check_pretext(study, problems)
             check_training(study, problems)
             check_data(study, problems)
     except plugins.PluginError as error:
@@ -122,9 +129,8 @@ def with_defaults(config, schema):
     return filled
 
 
-def resolve(key, kind, study, schema, problems):
-    """Return {name: {plugin, parameters, ...}} for the entries of `study[key]`, adding to `problems`."""
-    entries = study[key]
+def resolve(key, kind, entries, study, schema, problems):
+    """Return {name: {plugin, parameters, ...}} for the entries of a key of the study, adding to `problems`."""
     if isinstance(entries, list) and entries:
         if not all(isinstance(name, str) for name in entries) or len(set(entries)) < len(entries):
             problems.append(f"{key}: found {show(entries)}, expected each name once, or a mapping of names")
@@ -153,10 +159,66 @@ def resolve(key, kind, study, schema, problems):
         if kind in OWN:
             block = OWN[kind]
             entry[block] = overridden(where, block, study[block], settings.pop(block, {}), schema, problems)
+        facts = plugins.literals(kind, plugin)
+        if kind in ("initial_pools", "strategies"):
+            entry["pretext"] = settings.pop("pretext", facts.get("PRETEXT"))
+        if kind == "pretext":
+            if recipe := settings.pop("recipe", None):
+                settings = with_preset(f"{where}.recipe", plugin, recipe, settings, problems)
+            entry["of"] = settings.pop("of", facts.get("OF"))
+            entry["network"] = None
+            if facts.get("NETWORK") and "model" not in facts.get("BASE", ()):
+                entry["network"] = resolve_network(f"{where}.network", settings.pop("network", None), study, problems)
         check_parameters(where, kind, plugin, word, settings, problems)
-        plugins.literals(kind, plugin)
         resolved[name] = entry | {"parameters": settings}
     return resolved
+
+
+def resolve_pretext(study, schema, problems):
+    """Return the entries of the pretext tasks that the study describes, and of those that something in it names."""
+    given, known = study["pretext"], plugins.names("pretext")
+    if not isinstance(given, dict):
+        problems.append(f"pretext: found {show(given)}, expected a mapping of names to settings")
+        return {}
+    entries, todo = {}, [("pretext", name) for name in given]
+    for key in ("initial_pools", "strategies"):
+        todo += [(f"{key}.{name}.pretext", entry["pretext"]) for name, entry in study[key].items() if entry["pretext"]]
+    for where, name in todo:  # grows as tasks name what they build on
+        if name in entries:
+            continue
+        if name not in given and name not in known:
+            problems.append(unknown(where, "pretext task", name, [*given, *known]))
+            continue
+        entries[name] = given.get(name)
+        settings = entries[name] if isinstance(entries[name], dict) else {}
+        task = settings.get("task", name)
+        base = settings.get("of", plugins.literals("pretext", task).get("OF") if task in known else None)
+        todo += [(f"pretext.{name}.of", base)] if base else []
+    return resolve("pretext", "pretext", entries, study, schema, problems) if entries else {}
+
+
+def resolve_network(where, value, study, problems):
+    """Return {network, parameters} of a name, or of a mapping with the key `network`; the first learner's for None."""
+    if value is None:
+        first = next(iter(study["learners"].values()), None)
+        return first and {"network": first["plugin"], "parameters": first["parameters"]}
+    settings = dict(value) if isinstance(value, dict) else {"network": value}
+    plugin = settings.pop("network", None)
+    if plugin not in plugins.names("models"):
+        problems.append(unknown(where, "network", plugin, plugins.names("models")))
+        return None
+    check_parameters(where, "models", plugin, "network", settings, problems)
+    return {"network": plugin, "parameters": settings}
+
+
+def with_preset(where, task, name, settings, problems):
+    """Return a pretext task's settings on top of those that a recipe has for it, adding to `problems`."""
+    presets = {path.stem: yaml.safe_load(path.read_text()) for path in sorted((RECIPES / "pretext").glob("*.yaml"))}
+    known = [preset for preset, tasks in presets.items() if task in tasks]
+    if name not in known:
+        problems.append(unknown(where, f"recipe of {task}", name, known))
+        return settings
+    return presets[name][task] | settings
 
 
 def overridden(where, block, shared, own, schema, problems):
@@ -185,7 +247,7 @@ def with_recipe(where, settings, problems):
 def check_parameters(where, kind, plugin, word, settings, problems):
     """Add a line for each of the settings that the plugin does not take, or not in that type."""
     known = plugins.parameters(kind, plugin)
-    others = [word, OWN[kind]] if kind in OWN else [word]
+    others = [word, *([OWN[kind]] if kind in OWN else []), *BESIDE.get(kind, [])]
     for name, (_, text, required) in known.items():
         if required and name not in settings:
             problems.append(f"{where}.{name}: found nothing, expected {text}")
@@ -218,16 +280,81 @@ def check_training(study, problems):
                     "no parameter dropout"
                 )
         augmented = [key for key in ("crop", "flip", "cutout", "randaugment") if training[key]]
-        taken = plugins.literals("models", entry["plugin"]).get("INPUTS", ("images",))
         for name, dataset in study["datasets"].items():
-            kind = plugins.literals("datasets", dataset["plugin"]).get("KIND", "images")
-            if kind not in taken:
-                found = " or ".join(taken)
-                problems.append(f"learners.{learner}: {entry['plugin']} takes {found}, but {name} holds {kind}")
-            if kind == "features" and augmented:
+            data = plugins.literals("datasets", dataset["plugin"])
+            check_network(f"learners.{learner}", entry["plugin"], name, data, problems)
+            if data.get("KIND") == "features" and augmented:
                 problems.append(f"{where}.{augmented[0]}: augmentation needs images, but {name} is a table of features")
             if training["best_epoch"] and not dataset["pool"]["validation"]:
                 problems.append(f"{where}.best_epoch: {name} has no validation split; write pool: {{validation: 0.1}}")
+
+
+def check_pretext(study, problems):
+    """Add a line for each pretext task that does not give what is asked of it, or does not fit network or data."""
+    tasks = study["pretext"]
+    facts = {name: plugins.literals("pretext", entry["plugin"]) for name, entry in tasks.items()}
+    gives = {name: {*fact["GIVES"], *fact.get("BASE", ())} - {"model"} for name, fact in facts.items()}
+    for key in ("initial_pools", "strategies"):
+        for name, entry in study[key].items():
+            where, task = f"{key}.{name}.pretext", entry["pretext"]
+            taken = plugins.GIVES if key == "initial_pools" else {"features"}
+            needs = sorted(taken.intersection(plugins.literals(key, entry["plugin"])["NEEDS"]))
+            if task and not needs:
+                problems.append(
+                    f"{where}: found {task}, but {entry['plugin']} uses {' or '.join(sorted(taken))} of none"
+                )
+            elif task and not gives[task].issuperset(needs):
+                found = " and ".join(sorted(gives[task]))
+                problems.append(f"{where}: {task} gives {found}, but {entry['plugin']} needs {' and '.join(needs)}")
+            elif needs and not task and key == "initial_pools":
+                known = [
+                    task for task in plugins.names("pretext") if needs[0] in plugins.literals("pretext", task)["GIVES"]
+                ]
+                expected = f"expected a task that gives {' and '.join(needs)}, such as {', '.join(known)}"
+                problems.append(f"{where}: found nothing, {expected}")
+    for name, entry in tasks.items():
+        chain, base = [name], entry["of"]
+        if base and not facts[name].get("BASE"):
+            problems.append(f"pretext.{name}.of: found {base}, but {entry['plugin']} builds on no other task")
+            continue
+        while base and base not in chain:
+            chain.append(base)
+            base = tasks[base]["of"]
+        if base:
+            problems.append(f"pretext.{name}.of: found a circle, {' of '.join([*chain, base])}")
+            continue
+        base, wanted = entry["of"], facts[name].get("BASE", ())
+        if "features" in wanted and "features" not in gives[base]:
+            problems.append(f"pretext.{name}.of: found {base}, expected a task that gives features")
+        if "model" in wanted:
+            if not facts[base].get("NETWORK"):
+                problems.append(
+                    f"pretext.{name}.of: found {base}, expected a task that trains the network of the study"
+                )
+            entry["network"] = tasks[chain[-1]]["network"]
+        for dataset, settings in study["datasets"].items():
+            data = plugins.literals("datasets", settings["plugin"])
+            kind, taken = data.get("KIND", "images"), facts[name].get("INPUTS", ("images",))
+            if kind not in taken:
+                problems.append(
+                    f"pretext.{name}: {entry['plugin']} takes {' or '.join(taken)}, but {dataset} holds {kind}"
+                )
+            elif entry["network"]:
+                check_network(f"pretext.{name}.network", entry["network"]["network"], dataset, data, problems)
+
+
+def check_network(where, network, name, data, problems):
+    """Add a line when a network does not take what a data set holds, or only larger images."""
+    facts, kind = plugins.literals("models", network), data.get("KIND", "images")
+    if kind not in (taken := facts.get("INPUTS", ("images",))):
+        problems.append(f"{where}: {network} takes {' or '.join(taken)}, but {name} holds {kind}")
+    least = facts.get("MIN_SIDE", 1)
+    if "SHAPE" in data and min(data["SHAPE"][:2]) < least:
+        height, width, _ = data["SHAPE"]
+        problems.append(
+            f"{where}: found images of {height} x {width} in {name}, expected at least {least} x {least} for the "
+            f"network {network}"
+        )
 
 
 def check_data(study, problems):
@@ -251,29 +378,15 @@ def check_data(study, problems):
                 f"{study['cycles']} = {total} labels, expected at most the {size} images in the pool of {name}"
             )
         for initial_pool, settings in study["initial_pools"].items():
-            check_initial_pool(study, name, initial_pool, settings, classes or 0, problems)
-        for learner, settings in study["learners"].items():
-            least = plugins.literals("models", settings["plugin"]).get("MIN_SIDE", 1)
-            if "SHAPE" in facts and min(facts["SHAPE"][:2]) < least:
-                height, width, _ = facts["SHAPE"]
-                problems.append(
-                    f"learners.{learner}: found images of {height} x {width} in {name}, expected at least "
-                    f"{least} x {least} for the network {settings['plugin']}"
-                )
+            check_given(study, name, initial_pool, settings, problems)
 
 
-def check_initial_pool(study, name, initial_pool, settings, classes, problems):
-    """Add a line when an initial pool has fewer images than clusters, or asks for given labels and there are none."""
-    facts = plugins.literals("initial_pools", settings["plugin"])
-    needed = settings["parameters"].get("clusters") or classes
-    if facts.get("ONE_PER_CLASS") and study["initial_size"] < needed:
-        problems.append(
-            f"initial_size: found {study['initial_size']}, expected at least {needed}, since the initial "
-            f"pool {initial_pool} takes one image or more from each of {needed} clusters of {name}"
-        )
+def check_given(study, name, initial_pool, settings, problems):
+    """Add a line when an initial pool asks for given labels and a data set has none."""
     pool, dataset = study["datasets"][name]["pool"], study["datasets"][name]["plugin"]
     own = "LOCAL" in plugins.literals("datasets", dataset)
-    if "given" in facts["NEEDS"] and not (pool["start"] or pool["known_classes"] or own):
+    needs = plugins.literals("initial_pools", settings["plugin"])["NEEDS"]
+    if "given" in needs and not (pool["start"] or pool["known_classes"] or own):
         problems.append(
             f"initial_pools.{initial_pool}: no labels of {name} are given from the start; write pool: {{start: N}}"
         )

@@ -1,11 +1,13 @@
 """What training and embedding share: building a network, feeding it, and running it."""
 
+import io
 import os
 from importlib import import_module
 from pickle import UnpicklingError
 
 import torch
 
+from poolflow import store
 from poolflow.loss_prediction import LossPrediction, average
 from poolflow.stage import StageError
 
@@ -96,6 +98,13 @@ def logits(network, inputs, precision):
     return network.head(features(network, inputs, precision))
 
 
+def width(network, shape):
+    """Return the number of features of a network for images (height, width, channels) or features (D,)."""
+    one = torch.zeros(1, *((shape[2], *shape[:2]) if len(shape) == 3 else shape))
+    with torch.no_grad():
+        return network.eval().features(one).shape[1]
+
+
 def tap(network, inputs, precision):
     """Return the penultimate layer (n, D), and what the loss-prediction module reads: [(n, width), ...] as float32."""
     tapped = []
@@ -107,6 +116,14 @@ def tap(network, inputs, precision):
     for hook in hooks:
         hook.remove()
     return hidden, [*tapped, hidden]
+
+
+def save(content, path):
+    """Write what torch.save writes, complete or not at all."""
+    memory = io.BytesIO()  # torch.save to a full disk does not say so
+    torch.save(content, memory)
+    with store.replacing(path) as temporary, open(temporary, "wb") as file:
+        file.write(memory.getbuffer())
 
 
 def load(path, device):

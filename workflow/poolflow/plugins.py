@@ -5,13 +5,16 @@ from functools import lru_cache
 from pathlib import Path
 
 PACKAGE = Path(__file__).parent
-# Folder of a kind of plugin -> what the config calls one, how many arguments its entry point has before the parameters.
+# Folder of a kind of plugin -> what the config calls one, and its functions: how many arguments precede the parameters.
 KINDS = {
-    "datasets": ("dataset", "load", 1),
-    "models": ("network", "__init__", 3),
-    "initial_pools": ("initial_pool", "select", 3),
-    "strategies": ("strategy", "select", 3),
+    "datasets": ("dataset", {"load": 1}),
+    "models": ("network", {"__init__": 3}),
+    "pretext": ("task", {"build": 1, "train": 2, "features": 2, "scores": 2, "clusters": 2}),
+    "initial_pools": ("initial_pool", {"select": 3}),
+    "strategies": ("strategy", {"select": 3}),
 }
+# What a pretext task may make for every image of the pool.
+GIVES = {"features", "scores", "clusters"}
 # What a plugin may name in NEEDS: any plugin, a strategy, and by how its network is trained, a strategy as well.
 PLAIN, DROPOUT, ENSEMBLE, LOSS_PREDICTION = "plain", "dropout", "ensemble", "loss_prediction"
 DATA, ANSWERS = {"images", "given"}, {"labels"}
@@ -52,6 +55,8 @@ def literals(kind, name):
                 continue  # not a literal: the module's own business
     if kind in ("initial_pools", "strategies"):
         _check_needs(f"{PACKAGE / kind / name}.py", kind, found)
+    if kind == "pretext":
+        _check_gives(f"{PACKAGE / kind / name}.py", kind, name, found)
     return found
 
 
@@ -71,6 +76,18 @@ def _check_needs(path, kind, found):
         raise PluginError(f"{path}: NEEDS must be a literal tuple of {sorted(allowed)}, found {needs!r}{hint}")
 
 
+def _check_gives(path, kind, name, found):
+    """Raise PluginError unless GIVES names functions of the pretext task and BASE what another gives."""
+    gives, base = found.get("GIVES"), found.get("BASE", ())
+    if not isinstance(gives, tuple) or not gives or not GIVES.issuperset(gives):
+        raise PluginError(f"{path}: GIVES must be a literal tuple of {sorted(GIVES)}, found {gives!r}")
+    missing = [function for function in gives if not defines(kind, name, function)]
+    if missing:
+        raise PluginError(f"{path}: GIVES names {missing[0]}, but there is no such function")
+    if bool(base) != ("OF" in found) or not {"features", "model"}.issuperset(base):
+        raise PluginError(f"{path}: OF and BASE belong together, BASE a tuple of features and model; found {base!r}")
+
+
 def docstring(kind, name):
     """Return the module's docstring."""
     return ast.get_docstring(_tree(kind, name))
@@ -82,18 +99,25 @@ def defines(kind, name, function):
 
 
 @lru_cache
-def parameters(kind, name):
-    """Return the parameters of the plugin's entry point: {name: (types it takes, their names, whether required)}."""
-    _, entry, skip = KINDS[kind]
-    for node in ast.walk(_tree(kind, name)):
-        if isinstance(node, ast.FunctionDef) and node.name == entry:
-            arguments = node.args.args + node.args.kwonlyargs
-            defaults = [None] * (len(node.args.args) - len(node.args.defaults)) + node.args.defaults
-            return {
-                argument.arg: (*_types(argument.annotation, default), default is None)
-                for argument, default in zip(arguments[skip:], (defaults + node.args.kw_defaults)[skip:], strict=True)
-            }
-    raise PluginError(f"{PACKAGE / kind / name}.py: has no function {entry}")
+def parameters(kind, name, function=None):
+    """Return the parameters that a plugin takes: {name: (types, their names, whether required)}.
+
+    Those of one `function`, none where the plugin does not have it, or of all its entry points together.
+    """
+    _, entries = KINDS[kind]
+    functions = [node for node in ast.walk(_tree(kind, name)) if isinstance(node, ast.FunctionDef)]
+    nodes = {node.name: node for node in reversed(functions)}  # of one name the outermost
+    found = {}
+    for entry in entries if function is None else [function]:
+        if entry in nodes:
+            arguments = nodes[entry].args
+            defaults = [None] * (len(arguments.args) - len(arguments.defaults)) + arguments.defaults
+            pairs = zip(arguments.args + arguments.kwonlyargs, defaults + arguments.kw_defaults, strict=True)
+            for argument, default in list(pairs)[entries[entry] :]:
+                found[argument.arg] = (*_types(argument.annotation, default), default is None)
+    if function is None and not set(entries) & set(nodes):
+        raise PluginError(f"{PACKAGE / kind / name}.py: has no function {' or '.join(entries)}")
+    return found
 
 
 def _types(annotation, default):

@@ -1,8 +1,6 @@
 """Stage: train the network on the labelled images and test it."""
 
 import copy
-import inspect
-import io
 import math
 import time
 
@@ -13,8 +11,10 @@ from torch import nn
 from tqdm import trange
 
 from poolflow import networks, store
+from poolflow.augmentation import augment, cutout
 from poolflow.candidates import Candidates, inputs
 from poolflow.loss_prediction import STOP, WEIGHT, LossPrediction, ranking_loss
+from poolflow.optimizers import make_optimizer
 from poolflow.selection import read_labeled
 from poolflow.stage import StageError, run
 
@@ -74,10 +74,7 @@ def main(job, dataset, pool, labeled, model, metrics, start=()):
     result["classes_found"] = sum(count > 0 for count in result["classes_labeled"])
 
     states = [{key: value.cpu() for key, value in network.state_dict().items()} for network in members]
-    weights = io.BytesIO()  # torch.save to a full disk does not say so
-    torch.save({"states": states, "provenance": job.provenance()}, weights)
-    with store.replacing(model) as temporary, open(temporary, "wb") as file:
-        file.write(weights.getbuffer())
+    networks.save({"states": states, "provenance": job.provenance()}, model)
     store.write_json(metrics, job, result)
 
 
@@ -161,71 +158,6 @@ def rate(step, steps, total, config):
     if config["schedule"] == "step":
         return warmup * config["schedule_factor"] ** (step // (config["schedule_epochs"] * steps))
     return warmup
-
-
-def augment(images, config):
-    """Return uint8 images (n, H, W, C), each with its own draw of what the training settings ask for.
-
-    `crop` pads that many pixels on each side, black or reflected, and cuts a random window of the original size;
-    `flip` mirrors every second image on average left to right; `randaugment` applies that many operations of
-    torchvision's RandAugment.
-    """
-    n = len(images)
-    if config["crop"]:
-        pad, (height, width) = config["crop"], images.shape[1:3]
-        if config["padding"] == "reflect":
-            rows, columns = (reflected(side, pad).to(images.device) for side in (height, width))
-            padded = images[:, rows][:, :, columns]
-        else:
-            padded = F.pad(images, (0, 0, pad, pad, pad, pad))
-        windows = padded.unfold(1, height, 1).unfold(2, width, 1)  # (n, shift, shift, C, H, W), a view
-        down, right = torch.randint(0, 2 * pad + 1, (2, n)).to(images.device)
-        images = windows[torch.arange(n, device=images.device), down, right].permute(0, 2, 3, 1)
-    if config["flip"]:
-        chosen = torch.rand(n).to(images.device) < 0.5
-        images = torch.where(chosen[:, None, None, None], images.flip(2), images)
-    if config["randaugment"]:
-        from torchvision.transforms import RandAugment  # half a second to import
-
-        transform = RandAugment(config["randaugment"], config["randaugment_magnitude"])
-        images = torch.stack([transform(image) for image in images.permute(0, 3, 1, 2)]).permute(0, 2, 3, 1)
-    return images
-
-
-def reflected(side, pad):
-    """Return the source of each pixel along a side that is padded by reflection, (side + 2 pad,) int64."""
-    period = max(1, 2 * (side - 1))
-    distance = torch.arange(-pad, side + pad) % period
-    return torch.minimum(distance, period - distance)
-
-
-def cutout(inputs, side):
-    """Zero a square of `side` pixels at a random centre in each normalised image (DeVries & Taylor 2017), in place."""
-    if side:
-        n, _, height, width = inputs.shape
-        rows, columns = (
-            (torch.arange(length) - torch.randint(0, length, (n, 1)) + side // 2).to(inputs.device)
-            for length in (height, width)
-        )
-        rows, columns = ((place >= 0) & (place < side) for place in (rows, columns))
-        inputs.masked_fill_(rows[:, None, :, None] & columns[:, None, None, :], 0)
-    return inputs
-
-
-def make_optimizer(parameters, config):
-    """Return the configured optimizer."""
-    settings = {"lr": config["learning_rate"], "weight_decay": config["weight_decay"], "fused": True}
-    if config["optimizer"] == "sgd":
-        return light(torch.optim.SGD)(parameters, momentum=config["momentum"], nesterov=config["nesterov"], **settings)
-    adam = {"adam": torch.optim.Adam, "adamw": torch.optim.AdamW}[config["optimizer"]]
-    return light(adam)(parameters, **settings)
-
-
-def light(optimizer):
-    """Return the optimizer class without the decorators that import torch.compile: a third of a short job."""
-    optimizer.add_param_group = inspect.unwrap(optimizer.add_param_group)
-    optimizer.step = torch.no_grad()(inspect.unwrap(optimizer.step))
-    return optimizer
 
 
 @torch.no_grad()

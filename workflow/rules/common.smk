@@ -13,7 +13,7 @@ sys.path.insert(0, f"{workflow.basedir}/workflow")
 
 from poolflow.config import ConfigError, check
 from poolflow.digest import digest
-from poolflow.plugins import DROPOUT, ENSEMBLE, LOSS_PREDICTION, PLAIN, defines, literals
+from poolflow.plugins import DROPOUT, ENSEMBLE, GIVES, LOSS_PREDICTION, PLAIN, defines, literals, parameters
 from snakemake.exceptions import WorkflowError
 from snakemake.settings.types import DeploymentMethod
 
@@ -42,6 +42,7 @@ pathvars:
 wildcard_constraints:
     dataset="[^/]+",
     learner="[^/]+",
+    task="[^/]+",
     initial_pool="[^/+]+",
     strategy="[^/]+",
     # Cycle 0: an initial pool, with `+dropout`, `+ensemble` or `+loss_prediction` where a strategy needs such networks.
@@ -187,8 +188,68 @@ def network_settings(name, kind):
 @lru_cache
 def network_needs(strategy):
     """Return what a strategy uses of the last network: outputs, which the embed jobs make, or the `model` itself."""
-    needs = literals("strategies", STUDY["strategies"][strategy]["plugin"])["NEEDS"]
-    return [need for need in needs if need not in ("images", "given", "labels")]
+    entry = STUDY["strategies"][strategy]
+    other = ("images", "given", "labels", *(("features",) if entry["pretext"] else ()))
+    return [need for need in literals("strategies", entry["plugin"])["NEEDS"] if need not in other]
+
+
+def pretext_needs(wildcards, key, name):
+    """Return the files of a pretext task that an initial pool or a strategy uses."""
+    entry = STUDY[key][name]
+    if not entry["pretext"]:
+        return []
+    needs = [need for need in literals(key, entry["plugin"])["NEEDS"] if need in GIVES]
+    return [pretext_file(wildcards, entry["pretext"], need) for need in needs]
+
+
+def pretext_file(wildcards, task, need):
+    """Return the file of an output of a pretext task: where it makes no features, of the task that it builds on."""
+    entry = STUDY["pretext"][task]
+    if need == "model":
+        return f"<results>/{wildcards.dataset}/pretext/{task}/seed{wildcards.seed}/model.pt"
+    if need not in literals("pretext", entry["plugin"])["GIVES"]:
+        return pretext_file(wildcards, entry["of"], need)
+    return f"<results>/{wildcards.dataset}/pretext/{task}/seed{wildcards.seed}/{need}.h5"
+
+
+def pretext_base(wildcards):
+    """Return the files of the task that a pretext task builds on."""
+    entry = STUDY["pretext"][wildcards.task]
+    needs = literals("pretext", entry["plugin"]).get("BASE", ())
+    return [pretext_file(wildcards, entry["of"], need) for need in needs]
+
+
+def pretext_model(wildcards):
+    """Return what a pretext task has learned; nothing for one that does not learn."""
+    learns = defines("pretext", STUDY["pretext"][wildcards.task]["plugin"], "train")
+    return pretext_file(wildcards, wildcards.task, "model") if learns else []
+
+
+@lru_cache
+def pretext_block(task, need=None):
+    """Return the settings of the training of a pretext task, or of one of its outputs."""
+    entry = STUDY["pretext"][task]
+    functions = {"build": "build", **({"output": need} if need else {"train": "train"})}
+    return block(
+        task=entry["plugin"],
+        network=entry["network"],
+        seed=STUDY["seed"],
+        threads=STUDY["threads"],
+        device=STUDY["device"],
+        deterministic=STUDY["deterministic"],
+        **{
+            key: {k: v for k, v in entry["parameters"].items() if k in parameters("pretext", entry["plugin"], function)}
+            for key, function in functions.items()
+        },
+    )
+
+
+@lru_cache
+def pretext_code(stage, task):
+    """Return the digest of a stage's code, of the task's and of its network's."""
+    entry = STUDY["pretext"][task]
+    network = [f"poolflow.models.{entry['network']['network']}"] if entry["network"] else []
+    return digest(f"poolflow.{stage}", f"poolflow.pretext.{entry['plugin']}", *network)
 
 
 def chains(pattern, **more):

@@ -10,7 +10,8 @@ rule acquire:
         needs=lambda w: [
             f"{trained(w, f'{w.initial_pool}/{w.strategy}', int(w.cycle) - 1)}/{'model.pt' if need == 'model' else f'{need}.h5'}"
             for need in network_needs(w.strategy)
-        ],
+        ]
+        + pretext_needs(w, "strategies", w.strategy),
     output:
         "<results>/{dataset}/{learner}/{initial_pool}/{strategy}/seed{seed}/cycle{cycle}/labeled.h5",
     log:

@@ -6,6 +6,7 @@ rule initial_pool:
     input:
         dataset="<results>/{dataset}/dataset.h5",
         pool="<results>/{dataset}/pool/seed{seed}.h5",
+        needs=lambda w: pretext_needs(w, "initial_pools", w.initial_pool),
     output:
         "<results>/{dataset}/{learner}/{initial_pool}/seed{seed}/cycle0/labeled.h5",
     log:
@@ -27,4 +28,4 @@ rule initial_pool:
         "python -m poolflow.initial_pool"
         " --name {wildcards.dataset}/{wildcards.initial_pool}/seed{wildcards.seed}"
         " --config {params.cfg:q} --code {params.code}"
-        " --dataset {input.dataset} --pool {input.pool} --out {output} 2> {log}"
+        " --dataset {input.dataset} --pool {input.pool} --needs {input.needs} --out {output} 2> {log}"

@@ -1,0 +1,215 @@
+"""What a pretext task works with: the pool's images without their labels, the network, and a loop that can resume."""
+
+import json
+import math
+import os
+import time
+
+import numpy as np
+import torch
+from torch import nn
+from tqdm import tqdm, trange
+
+from poolflow import networks, store
+from poolflow.candidates import Candidates, inputs
+from poolflow.lars import Lars
+from poolflow.optimizers import make_optimizer
+from poolflow.stage import StageError
+
+CHECKPOINT = 60  # seconds at least between two checkpoints
+EVALUATION_BATCH = 1000
+
+
+class Task:
+    """The pool of one data set and seed as a pretext task sees it; no label is in it.
+
+    Attributes
+    ----------
+    size, classes : int
+        Number of pool rows, N, and of classes to tell apart.
+    shape : tuple
+        (height, width, channels) of an image, or (D,) of a row of ready features.
+    images : (N, height, width, channels) uint8 tensor on `device`
+        For a data set of ready features, those: (N, D) float32.
+    features : (N, D) float32 array
+        Those of the task that this one builds on (OF).
+    base : dict
+        The weights that the task which this one builds on has learned.
+    """
+
+    def __init__(self, job, dataset, pool, of=(), checkpoint=None):
+        self._job, self._of, self._checkpoint = job, {os.path.basename(path): path for path in of}, checkpoint
+        self.device = networks.device(job.config)
+        candidates = Candidates(pool)
+        self._origin = [origin(path) for path in (dataset, pool, *(path for path in of if path.endswith(".h5")))]
+        self.size, self.classes = len(candidates), candidates.classes
+        with store.read(dataset) as file:
+            self.shape = inputs(file, "train").shape[1:]
+            self._mean, self._std = file.attrs["mean"], file.attrs["std"]
+            self.images = torch.from_numpy(candidates.read(file, np.arange(self.size))).to(self.device)
+        self.normalise = networks.Normalise(self._mean, self._std, self.device)
+        self._steps, self._total, self._losses, self._history = 0, 1, [], []
+
+    @property
+    def features(self):
+        with store.read(self._of["features.h5"]) as file:
+            return file["features"][:]
+
+    @property
+    def base(self):
+        return networks.load(self._of["model.pt"], self.device)[0]
+
+    def rng(self, purpose):
+        """Return the NumPy generator for one purpose."""
+        return self._job.rng(purpose)
+
+    def seed(self, purpose):
+        """Seed torch's generator for one purpose."""
+        torch.manual_seed(int(self.rng(purpose).integers(2**63)))
+
+    def network(self):
+        """Return the untrained network of the study, with `features` and `head`."""
+        return networks.build(self._job.config["network"], self.shape, self.classes)
+
+    def standard(self, views):
+        """Return views (n, channels, height, width) in 0..1 with the mean and deviation that networks are used to."""
+        mean, std = (torch.tensor(x, dtype=views.dtype, device=views.device) for x in (self._mean, self._std))
+        views = (views - mean.view(1, -1, 1, 1)) / std.view(1, -1, 1, 1)
+        return views.contiguous(memory_format=torch.channels_last)
+
+    def optimizer(self, parameters, kind, learning_rate, weight_decay, momentum=0.9):
+        """Return torch's optimizer of that kind (sgd, adam, adamw), or LARS."""
+        settings = {"learning_rate": learning_rate, "weight_decay": weight_decay, "momentum": momentum}
+        if kind == "lars":
+            return Lars(parameters, learning_rate, momentum=momentum, weight_decay=weight_decay)
+        if kind not in ("sgd", "adam", "adamw"):
+            raise StageError(f"optimizer: found {kind!r}, expected one of adam, adamw, lars, sgd")
+        return make_optimizer(parameters, settings | {"optimizer": kind, "nesterov": False})
+
+    def epochs(self, count, phase="epochs", **parts):
+        """Yield 1 to `count`, the epochs of a phase, so that a killed run goes on where it was.
+
+        `parts` are all that changes from epoch to epoch and have `state_dict` and `load_state_dict`: network and
+        optimizer. They are kept after an epoch, at most once in CHECKPOINT seconds, together with the state of torch's
+        generator, and are set back to that when the same task starts again. A phase that was over is not entered again.
+        """
+        if count < 1:
+            raise StageError(f"{phase}: found {count}, expected at least 1")
+        kept, first = self._read_checkpoint(), 0
+        if kept and phase == kept["phase"]:
+            first, self._history = kept["epoch"], kept["history"]
+            for name, part in parts.items():
+                part.load_state_dict(kept["parts"][name])
+            torch.set_rng_state(kept["rng"])
+        elif kept and phase in kept["finished"]:
+            return
+        self._total, saved = count, time.monotonic()
+        bar = trange(first + 1, count + 1, desc=phase, initial=first, total=count, mininterval=5)
+        for epoch in bar:
+            self._epoch, self._losses = epoch - 1, []
+            for part in parts.values():
+                if isinstance(part, nn.Module):
+                    part.train()
+            yield epoch
+            loss = float(torch.stack(self._losses).mean()) if self._losses else 0.0
+            if not math.isfinite(loss):
+                raise StageError(f"the loss became {loss} in epoch {epoch} of {phase}; lower the learning_rate")
+            self._history.append([phase, epoch, loss])
+            bar.set_postfix(loss=f"{loss:.4f}")
+            last = epoch == count
+            if self._checkpoint and (last or time.monotonic() - saved > CHECKPOINT):
+                self._write_checkpoint(phase, epoch, parts, last)
+                saved = time.monotonic()
+
+    def batches(self, size, rows=None):
+        """Yield the rows of an epoch's mini-batches, equal parts of a random order, at most `size` each.
+
+        One image alone is in no batch: batch normalisation and contrasts need two.
+        """
+        if size < 2:
+            raise StageError(f"batch_size: found {size}, expected at least 2")
+        order = torch.randperm(self.size) if rows is None else rows[torch.randperm(len(rows))]
+        steps = max(1, min(math.ceil(len(order) / size), len(order) // 2))
+        for step, batch in enumerate(order.tensor_split(steps)):
+            self._progress = (self._epoch + step / steps) / self._total
+            yield batch.to(self.device)
+
+    def update(self, loss, optimizer, learning_rate, schedule="constant"):
+        """Do one update of the weights, at the learning rate or on a cosine from it to zero over the epochs."""
+        if schedule not in ("constant", "cosine"):
+            raise StageError(f"schedule: found {schedule!r}, expected constant or cosine")
+        factor = (1 + math.cos(math.pi * self._progress)) / 2 if schedule == "cosine" else 1
+        optimizer.param_groups[0]["lr"] = learning_rate * factor
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+        self._losses.append(loss.detach())
+
+    def map(self, function, rows=None, what="images"):
+        """Return `function` of all images, batch by batch and without gradients: (N, ...) array.
+
+        `function` gets uint8 images (n, height, width, channels), or ready features, and their rows (n,).
+        """
+        rows = torch.arange(self.size) if rows is None else rows
+        results = []
+        with torch.inference_mode():
+            for batch in tqdm(rows.split(EVALUATION_BATCH), desc=what, mininterval=5):
+                batch = batch.to(self.device)
+                results.append(function(self.images[batch], batch).cpu())
+        return torch.cat(results).numpy()
+
+    def history(self):
+        """Return what was learned: (phase, epoch, mean loss) for each epoch."""
+        return self._history
+
+    def _read_checkpoint(self):
+        if not self._checkpoint or not os.path.exists(self._checkpoint):
+            return None
+        kept = torch.load(self._checkpoint, map_location=self.device, weights_only=True)
+        kept["rng"] = kept["rng"].cpu()
+        return kept if kept["of"] == self._identity() else None
+
+    def _write_checkpoint(self, phase, epoch, parts, last):
+        kept = self._read_checkpoint()
+        content = {
+            "of": self._identity(),
+            "phase": phase,
+            "epoch": epoch,
+            "finished": [*(kept["finished"] if kept else []), *([phase] if last else [])],
+            "history": self._history,
+            "rng": torch.get_rng_state(),
+            "parts": {name: part.state_dict() for name, part in parts.items()},
+        }
+        networks.save(content, self._checkpoint)
+
+    def _identity(self):
+        return [self._job.name, self._job.code, json.dumps(self._job.config), *self._origin]
+
+
+def origin(path):
+    """Return what a file says of how it was made."""
+    with store.read(path) as file:
+        return " ".join(str(file.attrs[name]) for name in ("job", "code", "config"))
+
+
+class Best:
+    """The weights of the epoch with the lowest loss."""
+
+    def __init__(self, network):
+        self._network, self._loss, self._weights = network, math.inf, None
+
+    def offer(self, loss):
+        """Keep the network's weights if the loss is the lowest so far."""
+        if loss < self._loss:
+            self._loss = loss
+            self._weights = {key: value.clone() for key, value in self._network.state_dict().items()}
+
+    def restore(self):
+        """Give the network the weights that were kept."""
+        self._network.load_state_dict(self._weights)
+
+    def state_dict(self):
+        return {"loss": self._loss, "weights": self._weights}
+
+    def load_state_dict(self, state):
+        self._loss, self._weights = state["loss"], state["weights"]

@@ -1,0 +1,63 @@
+"""Pretext tasks: what is learned of the images without a label, once for a data set and seed."""
+
+
+rule pretrain:
+    """What a pretext task learns from the images of a pool. A killed run goes on from its last checkpoint."""
+    input:
+        dataset="<results>/{dataset}/dataset.h5",
+        pool="<results>/{dataset}/pool/seed{seed}.h5",
+        of=pretext_base,
+    output:
+        model="<results>/{dataset}/pretext/{task}/seed{seed}/model.pt",
+        losses="<results>/{dataset}/pretext/{task}/seed{seed}/losses.csv",
+    log:
+        "<logs>/{dataset}/pretext/{task}/seed{seed}/pretrain.log",
+    benchmark:
+        "<benchmarks>/{dataset}/pretext/{task}/seed{seed}/pretrain.tsv"
+    conda:
+        "../../envs/training.yaml"
+    threads: STUDY["threads"]
+    resources:
+        mem_mb=8000,
+        runtime=1440,
+    params:
+        code=lambda w: pretext_code("pretrain", w.task),
+        cfg=lambda w: pretext_block(w.task),
+    message:
+        "pretext task {wildcards.task}: {wildcards.dataset}, seed {wildcards.seed}"
+    shell:
+        "python -m poolflow.pretrain --name {wildcards.dataset}/pretext/{wildcards.task}/seed{wildcards.seed}"
+        " --config {params.cfg:q} --code {params.code} --dataset {input.dataset} --pool {input.pool} --of {input.of}"
+        " --model {output.model} --losses {output.losses} 2> {log}"
+
+
+rule pretext_output:
+    """One output of a pretext task for every image of the pool: features, scores or clusters."""
+    input:
+        dataset="<results>/{dataset}/dataset.h5",
+        pool="<results>/{dataset}/pool/seed{seed}.h5",
+        of=pretext_base,
+        model=pretext_model,
+    output:
+        "<results>/{dataset}/pretext/{task}/seed{seed}/{need}.h5",
+    log:
+        "<logs>/{dataset}/pretext/{task}/seed{seed}/{need}.log",
+    benchmark:
+        "<benchmarks>/{dataset}/pretext/{task}/seed{seed}/{need}.tsv"
+    wildcard_constraints:
+        need="features|scores|clusters",
+    conda:
+        "../../envs/training.yaml"
+    threads: STUDY["threads"]
+    resources:
+        mem_mb=8000,
+        runtime=240,
+    params:
+        code=lambda w: pretext_code("pretext_output", w.task),
+        cfg=lambda w: pretext_block(w.task, w.need),
+    message:
+        "{wildcards.need} of the pretext task {wildcards.task}: {wildcards.dataset}, seed {wildcards.seed}"
+    shell:
+        "python -m poolflow.pretext_output --name {wildcards.dataset}/pretext/{wildcards.task}/seed{wildcards.seed}"
+        " --config {params.cfg:q} --code {params.code} --need {wildcards.need} --dataset {input.dataset}"
+        " --pool {input.pool} --model {input.model} --of {input.of} --out {output} 2> {log}"
