@@ -19,7 +19,7 @@ SIGMA = (0.1, 2.0)  # of the blur, in pixels
 BLOCK = 2**18  # values that are worked on at a time on a CPU, 1 MiB
 LUMA = (0.299, 0.587, 0.114)  # ITU-R 601-2
 # The affine maps of `strong`: degrees, shear, share of the side, factor (Cubuk et al. 2020, section 3).
-ROTATION, SHEAR, SHIFT, SCALE = 30.0, 0.3, 0.3, (0.7, 1.3)
+ROTATION, SHEAR, SHIFT, SCALE = 30.0, 0.1, 0.1, (1.0, 1.0)
 
 
 def unit(images):
@@ -64,7 +64,7 @@ def greyed(images):
     return changed(images, grey=torch.ones(len(images), dtype=torch.bool))
 
 
-def strong(images, crop=4, flip=True, cutout=0.5, jitter=0.4):
+def strong(images, crop=4, flip=True, cutout=0.25, jitter=0.4):
     """Return a strong augmentation of each image, in the place of that of SCAN (Van Gansbeke et al. 2020, section 3.1).
 
     Mirror image, a crop after padding by `crop` pixels, rotation, shear, translation and scaling as one affine map,
@@ -171,7 +171,7 @@ def draw_affine(n, height, width, crop, flip):
     """Return the affine maps of `strong`, (n, 2, 3), from places in the view to places in the image, both in -1..1."""
 
     def some(values, neutral):
-        return torch.where(torch.rand(n) < 0.5, values, neutral)
+        return torch.where(torch.rand(n) < 0.25, values, neutral)
 
     angle = some(uniform(-ROTATION, ROTATION, n), 0).deg2rad()
     shear_x, shear_y = (some(uniform(-SHEAR, SHEAR, n), 0) for _ in range(2))

@@ -82,8 +82,7 @@ def train(
     for _ in task.epochs(self_epochs, "self-label", model=model, optimizer=updates) if self_epochs else ():
         for rows in task.batches(self_batch_size):
             with torch.no_grad():
-                weak = views.view(views.unit(task.images[rows]), crop=0.2, flip=flip, blur=0, jitter=0, grey=0)
-                sure, found = model(task.standard(weak), precision).softmax(dim=1).max(dim=1)
+                sure, found = model(task.normalise(task.images[rows]), precision).softmax(dim=1).max(dim=1)
             rows, found = rows[sure > threshold], found[sure > threshold]
             if len(rows) > 1:
                 counts = torch.bincount(found, minlength=model.clusters.out_features)
