@@ -225,6 +225,18 @@ def test_a_crop_alone_moves_whole_pixels(monkeypatch):
     assert {top for top, _, _ in seen} == {left for _, left, _ in seen} == set(range(5))
 
 
+@pytest.mark.parametrize("function", [views.view, views.strong])
+def test_blocks_do_not_change_the_views(monkeypatch, function):
+    batch, outs = images((3, 9, 12), 23), []
+    for size in (10**9, 3 * 9 * 12 * 5, 1):
+        monkeypatch.setattr(views, "BLOCK", size)
+        torch.manual_seed(6)
+        outs.append(function(batch))
+    torch.testing.assert_close(outs[0], outs[1], rtol=0, atol=1e-6)
+    torch.testing.assert_close(outs[0], outs[2], rtol=0, atol=1e-6)
+    assert function(batch[:0]).shape == (0, 3, 9, 12)
+
+
 def test_unit():
     pixels = torch.arange(2 * 3 * 4 * 3, dtype=torch.uint8).reshape(2, 3, 4, 3)
     found = views.unit(pixels)

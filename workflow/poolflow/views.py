@@ -18,6 +18,8 @@ JITTERED = 0.8  # the share of views with colour jitter
 SIGMA = (0.1, 2.0)  # of the blur, in pixels
 BLOCK = 2**18  # values that are worked on at a time on a CPU, 1 MiB
 LUMA = (0.299, 0.587, 0.114)  # ITU-R 601-2
+# Red is 0 at an angle of 3 and full from 2 sixths of the circle away; green and blue fall off from 2 and 4.
+SHARES = ((3.0, 2.0, 4.0), (1.0, -1.0, -1.0), (-1.0, 2.0, 2.0))
 # The affine maps of `strong`: degrees, shear, share of the side, factor (Cubuk et al. 2020, section 3).
 ROTATION, SHEAR, SHIFT, SCALE = 30.0, 0.3, 0.3, (0.7, 1.3)
 
@@ -103,9 +105,10 @@ def draw(shape, crop, flip, blur, jitter, grey):
 
 def blocks(images):
     """Return the slices of images (n, C, H, W) that are worked on at a time: on a CPU what fits into its cache."""
-    n, *shape = images.shape
-    size = max(1, BLOCK // max(1, math.prod(shape)) if images.device.type == "cpu" else n)
-    return [slice(first, first + size) for first in range(0, n, size)]
+    n = len(images)
+    count = math.ceil(images.numel() / BLOCK) if images.device.type == "cpu" else 1
+    size = math.ceil(n / max(1, count))
+    return [slice(first, first + size) for first in range(0, n, size)] if n else []
 
 
 def changed(images, **drawn):
@@ -262,10 +265,9 @@ def turn(images, hue):
     angle = (green + blue).sub_(red).sub_(least).div_(chroma.clamp(min=1e-9)).add_(1)
     angle.copysign_(green - blue).add_(6 * hue)
     angle.sub_((angle / 6).floor_(), alpha=6)
-    for channel, centre in ((red, 3), (green, 2), (blue, 4)):
-        share = (angle - centre).abs_()
-        share = share.sub_(1) if centre == 3 else torch.sub(share.new_tensor(2), share, out=share)
-        torch.addcmul(least, chroma, share.clamp_(0, 1), out=channel)
+    centre, sign, offset = torch.tensor(SHARES, device=images.device).view(3, 3, 1, 1)
+    share = (angle[:, None] - centre).abs_().mul_(sign).add_(offset).clamp_(0, 1)
+    torch.addcmul(least[:, None], chroma[:, None], share, out=images)
 
 
 def uniform(low, high, *shape):
