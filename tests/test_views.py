@@ -203,6 +203,25 @@ def test_the_maps_of_strong():
     assert np.abs(area).max() <= 1 / 0.7**2 * 1.09 + 1e-6
 
 
+@pytest.mark.parametrize("shape", [(1, 28, 28), (3, 20, 33)])
+def test_a_rotation_alone_is_that_of_torchvision(monkeypatch, shape):
+    for name, value in {"SHEAR": 0, "SHIFT": 0, "SCALE": (1, 1)}.items():
+        monkeypatch.setattr(views, name, value)
+    batch = images(shape, 12)
+    torch.manual_seed(9)
+    angles = views.uniform(-30, 30, 12)
+    angles[torch.rand(12) >= 0.5] = 0
+    assert 0 < (angles == 0).sum() < 12
+    torch.manual_seed(9)
+    found = views.strong(batch, crop=0, flip=False, cutout=0, jitter=0)
+    bilinear = tv.InterpolationMode.BILINEAR
+    expected = torch.stack([tv.rotate(*pair, bilinear) for pair in zip(batch, angles.tolist(), strict=True)])
+    # torchvision rotates a mask as well and divides by it where a pixel is half outside.
+    inside = torch.stack([tv.rotate(torch.ones(shape), angle, bilinear) for angle in angles.tolist()]) > 0.999
+    assert inside.float().mean() > 0.7
+    torch.testing.assert_close(found[inside], expected[inside], **CLOSE)
+
+
 def test_a_crop_alone_moves_whole_pixels(monkeypatch):
     for name, value in {"ROTATION": 0, "SHEAR": 0, "SHIFT": 0, "SCALE": (1, 1)}.items():
         monkeypatch.setattr(views, name, value)

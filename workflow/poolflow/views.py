@@ -20,7 +20,7 @@ BLOCK = 2**18  # values that are worked on at a time on a CPU, 1 MiB
 LUMA = (0.299, 0.587, 0.114)  # ITU-R 601-2
 # Red is 0 at an angle of 3 and full from 2 sixths of the circle away; green and blue fall off from 2 and 4.
 SHARES = ((3.0, 2.0, 4.0), (1.0, -1.0, -1.0), (-1.0, 2.0, 2.0))
-# The affine maps of `strong`: degrees, shear, share of the side, factor (Cubuk et al. 2020, section 3).
+# The affine maps of `strong`: degrees, shear, share of the side, factor (RandAugment, Cubuk et al. 2020).
 ROTATION, SHEAR, SHIFT, SCALE = 30.0, 0.3, 0.3, (0.7, 1.3)
 
 
@@ -30,7 +30,7 @@ def unit(images):
 
 
 def view(images, crop=0.2, flip=True, blur=0.5, jitter=0.4, grey=0.2):
-    """Return a view of each image (Chen et al. 2020, appendix A; values of Van Gansbeke et al. 2020, section 3.1).
+    """Return a view of each image (Chen et al. 2020, appendix A; values of the code of Van Gansbeke et al. 2020).
 
     A crop of `crop`..1 of the area, resized bilinearly to the whole; its mirror image with probability 1/2 if `flip`;
     with probability `blur` a Gaussian blur; with probability 0.8 colour jitter, as in `jittered`; with probability
@@ -72,15 +72,15 @@ def strong(images, crop=4, flip=True, cutout=0.5, jitter=0.4):
     Mirror image, a crop after padding by `crop` pixels, rotation, shear, translation and scaling as one affine map,
     black outside; then brightness and contrast as in `jittered`, and a black square whose side is `cutout` times the
     shorter side of the image. The published code draws 4 of 14 operations for each image instead, among them
-    changes of the histogram that are not here; the ranges are those of RandAugment, each switched on with
-    probability 1/2.
+    changes of the histogram that are not here, and the side of its square up to half of the image's; its shear and
+    translation reach 0.1. Here the ranges are those of RandAugment, each switched on with probability 1/2.
     """
     n, _, height, width = checked(images).shape
     maps, factors = draw_affine(n, height, width, crop, flip), draw_factors(n, jitter)[:2]
     out = torch.empty(images.shape, device=images.device)
     for part in blocks(images):
         grid = F.affine_grid(maps[part].to(images.device), images[part].shape, align_corners=False)
-        out[part] = F.grid_sample(images[part], grid, align_corners=False)  # black outside
+        out[part] = F.grid_sample(images[part], grid, align_corners=False)
         adjust(out[part].clamp_(0, 1), factors[:, part])
     return cut_out(out, round(cutout * min(height, width)))
 
