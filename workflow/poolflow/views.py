@@ -34,8 +34,9 @@ def view(images, crop=0.2, flip=True, blur=0.5, jitter=0.4, grey=0.2):
 
     A crop of `crop`..1 of the area, resized bilinearly to the whole; its mirror image with probability 1/2 if `flip`;
     with probability `blur` a Gaussian blur; with probability 0.8 colour jitter, as in `jittered`; with probability
-    `grey` without its colours. Zero switches a part off; that code has no blur. The order is this one: the blur is part of the linear map of
-    the crop, and so comes before the colours instead of after them. Grey images have no saturation, hue and `grey`.
+    `grey` without its colours. Zero switches a part off; that code has no blur. The order is this one: the blur is
+    part of the linear map of the crop, and so comes before the colours instead of after them. Grey images have no
+    saturation, hue and `grey`.
 
     Cost: two products of (H, H) and (W, W) matrices with each image and some 30 passes over its pixels.
     """
