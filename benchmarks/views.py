@@ -59,7 +59,7 @@ def plain(images, workers):
 def ours(images):
     """Make the pairs with poolflow."""
     for rows in torch.randperm(len(images)).split(BATCH):
-        batch = views.unit(images[rows])
+        batch = views.unit(images.index_select(0, rows))
         views.view(batch)
         views.view(batch)
 

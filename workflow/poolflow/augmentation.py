@@ -41,13 +41,14 @@ def reflected(side, pad):
 
 
 def cutout(inputs, side):
-    """Zero a square of `side` pixels at a random centre in each normalised image (DeVries & Taylor 2017), in place."""
-    if side:
+    """Zero a square of `side` pixels at a random centre in each normalised image (DeVries & Taylor 2017), in place.
+
+    `side` is one number or, as a tensor (n, 1), each image's own; 0 leaves the images as they are.
+    """
+    side = torch.as_tensor(side)
+    if side.any():
         n, _, height, width = inputs.shape
-        rows, columns = (
-            (torch.arange(length) - torch.randint(0, length, (n, 1)) + side // 2).to(inputs.device)
-            for length in (height, width)
-        )
-        rows, columns = ((place >= 0) & (place < side) for place in (rows, columns))
+        places = [torch.arange(length) - torch.randint(0, length, (n, 1)) + side // 2 for length in (height, width)]
+        rows, columns = (((place >= 0) & (place < side)).to(inputs.device) for place in places)
         inputs.masked_fill_(rows[:, None, :, None] & columns[:, None, None, :], 0)
     return inputs

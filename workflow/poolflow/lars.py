@@ -9,7 +9,8 @@ class Lars(torch.optim.Optimizer):
     """SGD with momentum whose rate for each layer is scaled (You, Gitman & Ginsburg 2017, algorithm 1).
 
     v <- momentum v + lr trust |w| / (|g| + weight_decay |w|) (g + weight_decay w), w <- w - v. Biases and norms
-    (ndim <= 1) are neither scaled nor decayed (Chen et al. 2020, appendix B); nothing is scaled where |w| or |g| is 0.
+    (ndim <= 1) are neither scaled nor decayed, as in the code of SimCLR (Chen et al. 2020). Where |w| or |g| is 0
+    nothing is scaled.
     """
 
     add_param_group = inspect.unwrap(torch.optim.Optimizer.add_param_group)  # the wrapper imports torch.compile

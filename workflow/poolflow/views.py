@@ -18,8 +18,10 @@ JITTERED = 0.8  # the share of views with colour jitter
 SIGMA = (0.1, 2.0)  # of the blur, in pixels
 BLOCK = 2**18  # values that are worked on at a time on a CPU, 1 MiB
 LUMA = (0.299, 0.587, 0.114)  # ITU-R 601-2
-# The affine maps of `strong`: degrees, shear, share of the side, factor (Cubuk et al. 2020, section 3).
-ROTATION, SHEAR, SHIFT, SCALE = 30.0, 0.1, 0.1, (1.0, 1.0)
+# Red is 0 at an angle of 3 and full from 2 sixths of the circle away; green and blue fall off from 2 and 4.
+SHARES = ((3.0, 2.0, 4.0), (1.0, -1.0, -1.0), (-1.0, 2.0, 2.0))
+# The affine maps of `strong`, as in the published code: degrees, shear, share of the side; how often each is done.
+ROTATION, SHEAR, SHIFT, OFTEN = 30.0, 0.1, 0.1, 0.25
 
 
 def unit(images):
@@ -28,12 +30,13 @@ def unit(images):
 
 
 def view(images, crop=0.2, flip=True, blur=0.5, jitter=0.4, grey=0.2):
-    """Return a view of each image (Chen et al. 2020, appendix A; values of Van Gansbeke et al. 2020, section 3.1).
+    """Return a view of each image (Chen et al. 2020, appendix A; values of the code of Van Gansbeke et al. 2020).
 
     A crop of `crop`..1 of the area, resized bilinearly to the whole; its mirror image with probability 1/2 if `flip`;
     with probability `blur` a Gaussian blur; with probability 0.8 colour jitter, as in `jittered`; with probability
-    `grey` without its colours. Zero switches a part off. The order is this one: the blur is part of the linear map of
-    the crop, and so comes before the colours instead of after them. Grey images have no saturation, hue and `grey`.
+    `grey` without its colours. Zero switches a part off; that code has no blur. The order is this one: the blur is
+    part of the linear map of the crop, and so comes before the colours instead of after them. Grey images have no
+    saturation, hue and `grey`.
 
     Cost: two products of (H, H) and (W, W) matrices with each image and some 30 passes over its pixels.
     """
@@ -64,23 +67,23 @@ def greyed(images):
     return changed(images, grey=torch.ones(len(images), dtype=torch.bool))
 
 
-def strong(images, crop=4, flip=True, cutout=0.25, jitter=0.4):
+def strong(images, crop=4, flip=True, cutout=0.5, jitter=0.4):
     """Return a strong augmentation of each image, in the place of that of SCAN (Van Gansbeke et al. 2020, section 3.1).
 
-    Mirror image, a crop after padding by `crop` pixels, rotation, shear, translation and scaling as one affine map,
-    black outside; then brightness and contrast as in `jittered`, and a black square whose side is `cutout` times the
-    shorter side of the image. The published code draws 4 of 14 operations for each image instead, among them
-    changes of the histogram that are not here; the ranges are those of RandAugment, each switched on with
-    probability 1/2.
+    Mirror image, a crop after padding by `crop` pixels, rotation, shear and translation as one affine map, black
+    outside; then brightness and contrast as in `jittered`, and a black square whose side is drawn from one pixel to
+    `cutout` times the shorter side of the image. The published code draws 4 of 14 operations for each image, each of
+    which so comes in about every fourth image; those that change the histogram are not here, the ranges are its own.
     """
     n, _, height, width = checked(images).shape
     maps, factors = draw_affine(n, height, width, crop, flip), draw_factors(n, jitter)[:2]
     out = torch.empty(images.shape, device=images.device)
     for part in blocks(images):
         grid = F.affine_grid(maps[part].to(images.device), images[part].shape, align_corners=False)
-        out[part] = F.grid_sample(images[part], grid, align_corners=False)  # black outside
+        out[part] = F.grid_sample(images[part], grid, align_corners=False)
         adjust(out[part].clamp_(0, 1), factors[:, part])
-    return cut_out(out, round(cutout * min(height, width)))
+    most = round(cutout * min(height, width))
+    return cut_out(out, torch.randint(1, most + 1, (n, 1)) if most else 0)
 
 
 def draw(shape, crop, flip, blur, jitter, grey):
@@ -103,9 +106,10 @@ def draw(shape, crop, flip, blur, jitter, grey):
 
 def blocks(images):
     """Return the slices of images (n, C, H, W) that are worked on at a time: on a CPU what fits into its cache."""
-    n, *shape = images.shape
-    size = max(1, BLOCK // max(1, math.prod(shape)) if images.device.type == "cpu" else n)
-    return [slice(first, first + size) for first in range(0, n, size)]
+    n = len(images)
+    count = math.ceil(images.numel() / BLOCK) if images.device.type == "cpu" else 1
+    size = math.ceil(n / max(1, count))
+    return [slice(first, first + size) for first in range(0, n, size)] if n else []
 
 
 def changed(images, **drawn):
@@ -171,16 +175,15 @@ def draw_affine(n, height, width, crop, flip):
     """Return the affine maps of `strong`, (n, 2, 3), from places in the view to places in the image, both in -1..1."""
 
     def some(values, neutral):
-        return torch.where(torch.rand(n) < 0.25, values, neutral)
+        return torch.where(torch.rand(n) < OFTEN, values, neutral)
 
     angle = some(uniform(-ROTATION, ROTATION, n), 0).deg2rad()
     shear_x, shear_y = (some(uniform(-SHEAR, SHEAR, n), 0) for _ in range(2))
     move_x, move_y = (some(uniform(-SHIFT, SHIFT, n), 0) for _ in range(2))
-    scale = some(uniform(*SCALE, n), 1)
     right, down = torch.randint(-crop, crop + 1, (2, n))
     mirror = 1 - 2 * (torch.rand(n) < 0.5).float() if flip else torch.ones(n)
     one, zero = torch.ones(n), torch.zeros(n)
-    cosine, sine = angle.cos() / scale, angle.sin() / scale
+    cosine, sine = angle.cos(), angle.sin()
     stretch = torch.diag(torch.tensor([width / 2, height / 2, 1.0]))  # -1..1 to pixels from the centre
     maps = [
         [mirror, zero, mirror * right, zero, one, down],
@@ -262,10 +265,9 @@ def turn(images, hue):
     angle = (green + blue).sub_(red).sub_(least).div_(chroma.clamp(min=1e-9)).add_(1)
     angle.copysign_(green - blue).add_(6 * hue)
     angle.sub_((angle / 6).floor_(), alpha=6)
-    for channel, centre in ((red, 3), (green, 2), (blue, 4)):
-        share = (angle - centre).abs_()
-        share = share.sub_(1) if centre == 3 else torch.sub(share.new_tensor(2), share, out=share)
-        torch.addcmul(least, chroma, share.clamp_(0, 1), out=channel)
+    centre, sign, offset = torch.tensor(SHARES, device=images.device).view(3, 3, 1, 1)
+    share = (angle[:, None] - centre).abs_().mul_(sign).add_(offset).clamp_(0, 1)
+    torch.addcmul(least[:, None], chroma[:, None], share, out=images)
 
 
 def uniform(low, high, *shape):

@@ -59,7 +59,7 @@ def train(
         for rows in task.batches(batch_size, order[held_out:]):
             task.update(losses(model, task.images[rows], kl / task.size, draw=True).mean(), updates, learning_rate)
         model.eval()
-        best.offer(total(task, model, kl, order[:held_out]).mean())
+        best.offer(float(total(task, model, kl, order[:held_out]).mean()))
     best.restore()
 
 
