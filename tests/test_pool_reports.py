@@ -301,7 +301,7 @@ def test_the_sample_has_the_pools_first_and_never_too_many(pools, size, limit):
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        (lambda x: x[:-1], "found 59 rows, expected 60"),
+        (lambda x: x[:-1], r"found features \(59, 8\) for a pool of 60"),
         (lambda x: x[:, :1], r"found features \(60, 1\)"),
         (lambda x: np.where(np.arange(8) == 3, np.nan, x), "found nan in row 0, expected finite"),
         (lambda x: x * 0, "the same features in every row"),
@@ -471,7 +471,7 @@ def test_a_pool_of_another_data_set(tmp_path):
     [
         (np.arange(N), {"count": 8}, r"found clusters 0..59, expected 0..7"),
         (np.zeros(N, np.int64) - 1, {"count": 8}, r"found clusters -1..-1"),
-        (np.zeros(N, np.int64), {}, "lacks the attribute count"),
+        (np.zeros(N, np.int64), {}, "lacks what is asked of it"),
         (np.zeros(9, np.int64), {"count": 8}, "found 9 rows, expected 60"),
         (np.zeros(N), {"count": 8}, "found clusters of float64, expected integers"),
     ],

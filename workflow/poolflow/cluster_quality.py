@@ -8,9 +8,9 @@ from scipy.optimize import linear_sum_assignment
 from sklearn.metrics import adjusted_rand_score, normalized_mutual_info_score
 from sklearn.metrics.cluster import contingency_matrix
 
-from poolflow.labeled_sets import KnownPool, read_pretext
+from poolflow import store
+from poolflow.labeled_sets import KnownPool
 from poolflow.stage import StageError, run
-from poolflow.store import replacing
 
 FACTS = ["clusters", "empty", "smallest", "largest", "labeled"]
 AGREEMENT = ["acc", "nmi", "ari"]
@@ -38,16 +38,16 @@ def main(job, results, clusters, summary):
     statistics.columns = [f"{name}_{statistic}" for name, statistic in statistics.columns]
     statistics.insert(0, "seeds", len(config["seeds"]))
     for path, content in ((clusters, table.set_index("dataset")), (summary, statistics)):
-        with replacing(path) as temporary:
+        with store.replacing(path) as temporary:
             content.to_csv(temporary, float_format="%.6g")
 
 
 def read_clusters(path, size):
     """Return the cluster of each pool row, (size,) int64, and the number of clusters of a `clusters.h5`."""
-    clusters, attributes = read_pretext(path, "clusters", size)
-    if "count" not in attributes:
-        raise StageError(f"{path} lacks the attribute count; delete it and run again")
-    count = int(attributes["count"])
+    with store.read(path) as file:
+        clusters, count = file["clusters"][:], int(file.attrs["count"])
+    if len(clusters) != size:
+        raise StageError(f"{path}: found {len(clusters)} rows, expected {size}, one for each row of the pool")
     if clusters.dtype.kind not in "iu":
         raise StageError(f"{path}: found clusters of {clusters.dtype}, expected integers; delete it and run again")
     if clusters.min() < 0 or clusters.max() >= count:

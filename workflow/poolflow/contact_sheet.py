@@ -49,7 +49,7 @@ def draw(images, names, titles):
     figure = Figure(figsize=(canvas.shape[1] / DPI, canvas.shape[0] / DPI), dpi=DPI)
 
     def write(text, x, y, **style):
-        figure.text(x / canvas.shape[1], 1 - y / canvas.shape[0], text, va="bottom", **style)
+        figure.text(x / canvas.shape[1], 1 - y / canvas.shape[0], text, va="bottom", parse_math=False, **style)
 
     top = MARGIN
     for part, labels, line_count, title in zip(images, names, lines, titles, strict=True):

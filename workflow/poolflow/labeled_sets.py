@@ -63,21 +63,6 @@ def check_rows(path, rows, size):
         raise StageError(f"{path}: found row {outside[0]}, expected 0..{size - 1}; delete it and run again")
 
 
-def read_pretext(path, name, size):
-    """Return the array `name` of a pretext task's file and its attributes, after a check of its length.
-
-    Raises
-    ------
-    StageError
-        When it has not one row for each of the `size` rows of the pool.
-    """
-    with store.read(path) as file:
-        values, attributes = file[name][:], dict(file.attrs)
-    if len(values) != size:
-        raise StageError(f"{path}: found {len(values)} rows, expected {size}, one for each row of the pool")
-    return values, attributes
-
-
 def shared(first, second, size, cycles=0):
     """Return how many rows two growing labelled sets have in common at the end of each cycle, (cycles + 1,) int64.
 

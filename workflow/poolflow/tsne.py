@@ -6,7 +6,7 @@ from sklearn.manifold import TSNE
 
 from poolflow import store
 from poolflow.candidates import Candidates
-from poolflow.labeled_sets import read_pretext, read_rows
+from poolflow.labeled_sets import read_rows
 from poolflow.stage import StageError, run
 
 DIMENSIONS = 50  # kept by PCA
@@ -20,12 +20,17 @@ def main(job, pool, features, out, labeled=()):
     `labeled` initial pools and as many others, drawn at random, as there is room for; where the initial pools alone
     have more, that many of theirs, drawn at random. Cost: O(n log n), 20 s for 5,000 rows.
     """
-    values, _ = read_pretext(features, "features", len(Candidates(pool)))
-    if values.ndim != 2 or values.shape[1] < 2 or len(values) < 4:
-        raise StageError(f"{features}: found features {values.shape}, expected (N, D) with N at least 4 and D 2")
-    chosen = np.unique(np.concatenate([read_rows(path, len(values))[0] for path in labeled]))
-    rows = sample(chosen, len(values), job.config["rows"], job.rng("rows"))
-    values = values[rows]
+    size = len(Candidates(pool))
+    chosen = np.unique(np.concatenate([read_rows(path, size)[0] for path in labeled]))
+    rows = sample(chosen, size, job.config["rows"], job.rng("rows"))
+    with store.read(features) as file:
+        shape = file["features"].shape
+        if len(shape) != 2 or shape[0] != size or shape[1] < 2 or len(rows) < 4:
+            raise StageError(
+                f"{features}: found features {shape} for a pool of {size}, expected ({size}, D) with at least 4 rows "
+                "and D at least 2"
+            )
+        values = store.take(file["features"], rows)
     if not np.isfinite(values).all():
         row, column = np.argwhere(~np.isfinite(values))[0]
         raise StageError(f"{features}: found {values[row, column]} in row {rows[row]}, expected finite numbers")

@@ -1,54 +1,48 @@
 """What a study reports of its initial pools, and of the clusters that pretext tasks found."""
 
+FIRST_SEED = STUDY["seeds"][0]
 POOL_LEARNER = next(iter(STUDY["learners"]))  # the initial pools are the same for every learner
+CLUSTERED = [
+    task for task, entry in STUDY["pretext"].items() if "clusters" in literals("pretext", entry["plugin"])["GIVES"]
+]
 
+# Whose features show where the initial pools lie: the tasks that the pools use, or what those without features build on.
+MAPPED = []
+for entry in STUDY["initial_pools"].values():
+    task = entry["pretext"]
+    while task and "features" not in literals("pretext", STUDY["pretext"][task]["plugin"])["GIVES"]:
+        task = STUDY["pretext"][task].get("of")
+    MAPPED += [task] if task and task not in MAPPED else []
 
-def gives(output):
-    """Return the pretext tasks of the study that give an output: features, scores or clusters."""
-    return [task for task, entry in STUDY["pretext"].items() if output in literals("pretext", entry["plugin"])["GIVES"]]
+INITIAL_SETS = expand(
+    "<results>/{{dataset}}/{learner}/{initial_pool}/seed{{seed}}/cycle0/labeled.h5",
+    learner=POOL_LEARNER,
+    initial_pool=STUDY["initial_pools"],
+)
 
-
-def pool_reports():
-    """Return the tables and figures of the initial pools that the study has the data for."""
-    used = {entry["pretext"] for entry in STUDY["initial_pools"].values()}
-    several = len(STUDY["initial_pools"]) > 1
-    figures = "<results>/figures/{dataset}"
-    return [
-        "<results>/pools.csv",
-        "<results>/hard_classes.csv",
-        *(["<results>/clusters.csv"] if gives("clusters") else []),
-        *expand(f"{figures}/pools/histograms.png", dataset=STUDY["datasets"]),
-        *(expand(f"{figures}/pools/overlap.png", dataset=STUDY["datasets"]) if several else []),
-        *(
-            expand(f"{figures}/{{learner}}/overlap_cycles.png", dataset=STUDY["datasets"], learner=STUDY["learners"])
-            if several
-            else []
-        ),
-        *expand(
-            f"{figures}/pools/tsne_{{task}}.png",
-            dataset=STUDY["datasets"],
-            task=[task for task in gives("features") if task in used],
-        ),
-        *expand(
-            f"{figures}/pools/first_{{initial_pool}}.png",
-            dataset=[
-                name
-                for name, entry in STUDY["datasets"].items()
-                if literals("datasets", entry["plugin"]).get("KIND", "images") == "images"
-            ],
-            initial_pool=STUDY["initial_pools"],
-        ),
-    ]
-
-
-def initial_sets(dataset, seed):
-    """Return the labelled sets of cycle 0 of one data set and seed, in the config's order of the initial pools."""
-    return expand(
-        "<results>/{dataset}/{learner}/{initial_pool}/seed{seed}/cycle0/labeled.h5",
-        dataset=dataset,
-        learner=POOL_LEARNER,
+# What `rule all` asks for: nothing of clusters, pairs of pools, features or images where a study has none.
+POOL_REPORTS = [
+    "<results>/pools.csv",
+    "<results>/hard_classes.csv",
+    *(["<results>/clusters.csv"] if CLUSTERED else []),
+    *expand("<results>/figures/{dataset}/pools/histograms.png", dataset=STUDY["datasets"]),
+    *expand("<results>/figures/{dataset}/pools/tsne_{task}.png", dataset=STUDY["datasets"], task=MAPPED),
+    *expand(
+        "<results>/figures/{dataset}/pools/first_{initial_pool}.png",
+        dataset=[
+            name
+            for name, entry in STUDY["datasets"].items()
+            if literals("datasets", entry["plugin"]).get("KIND", "images") == "images"
+        ],
         initial_pool=STUDY["initial_pools"],
-        seed=seed,
+    ),
+]
+if len(STUDY["initial_pools"]) > 1:
+    POOL_REPORTS += expand("<results>/figures/{dataset}/pools/overlap.png", dataset=STUDY["datasets"])
+    POOL_REPORTS += expand(
+        "<results>/figures/{dataset}/{learner}/overlap_cycles.png",
+        dataset=STUDY["datasets"],
+        learner=STUDY["learners"],
     )
 
 
@@ -57,7 +51,7 @@ rule clusters:
     input:
         chains("<results>/{dataset}/dataset.h5"),
         chains("<results>/{dataset}/pool/seed{seed}.h5"),
-        chains("<results>/{dataset}/pretext/{task}/seed{seed}/clusters.h5", task=gives("clusters")),
+        chains("<results>/{dataset}/pretext/{task}/seed{seed}/clusters.h5", task=CLUSTERED),
     output:
         clusters="<results>/clusters.csv",
         summary="<results>/clusters_summary.csv",
@@ -73,7 +67,7 @@ rule clusters:
         runtime=30,
     params:
         code=code("cluster_quality"),
-        cfg=block(**{key: list(STUDY[key]) for key in ("datasets", "seeds")}, pretext=gives("clusters")),
+        cfg=block(**{key: list(STUDY[key]) for key in ("datasets", "seeds")}, pretext=CLUSTERED),
     message:
         "clusters.csv"
     shell:
@@ -172,7 +166,7 @@ rule tsne:
     input:
         pool="<results>/{dataset}/pool/seed{seed}.h5",
         features="<results>/{dataset}/pretext/{task}/seed{seed}/features.h5",
-        labeled=lambda w: initial_sets(w.dataset, w.seed),
+        labeled=INITIAL_SETS,
     output:
         "<results>/{dataset}/pretext/{task}/seed{seed}/tsne.h5",
     log:
@@ -193,7 +187,7 @@ rule tsne:
     message:
         "t-SNE of {wildcards.task} on {wildcards.dataset}, seed {wildcards.seed}"
     shell:
-        "python -m poolflow.tsne --name {wildcards.dataset}/{wildcards.task}/seed{wildcards.seed}"
+        "python -m poolflow.tsne --name {wildcards.dataset}/pretext/{wildcards.task}/seed{wildcards.seed}"
         " --config {params.cfg:q} --code {params.code} --pool {input.pool} --features {input.features}"
         " --labeled {input.labeled} --out {output} 2> {log}"
 
@@ -202,9 +196,9 @@ rule tsne_figure:
     """Where the initial pools of one data set lie among its images, by the features of a pretext task."""
     input:
         dataset="<results>/{dataset}/dataset.h5",
-        pool=f"<results>/{{dataset}}/pool/seed{STUDY['seeds'][0]}.h5",
-        tsne=f"<results>/{{dataset}}/pretext/{{task}}/seed{STUDY['seeds'][0]}/tsne.h5",
-        labeled=lambda w: initial_sets(w.dataset, STUDY["seeds"][0]),
+        pool=f"<results>/{{dataset}}/pool/seed{FIRST_SEED}.h5",
+        tsne=f"<results>/{{dataset}}/pretext/{{task}}/seed{FIRST_SEED}/tsne.h5",
+        labeled=[path.replace("{seed}", str(FIRST_SEED)) for path in INITIAL_SETS],
     output:
         "<results>/figures/{dataset}/pools/tsne_{task}.png",
     log:
@@ -224,7 +218,7 @@ rule tsne_figure:
         cfg=lambda w: block(
             dataset=w.dataset,
             pretext=w.task,
-            seed=STUDY["seeds"][0],
+            seed=FIRST_SEED,
             initial_pools=list(STUDY["initial_pools"]),
             dpi=STUDY["figures"]["dpi"],
         ),
@@ -240,8 +234,8 @@ rule contact_sheet:
     """The images that an initial pool of the first seed chose first, and those it chose last."""
     input:
         dataset="<results>/{dataset}/dataset.h5",
-        pool=f"<results>/{{dataset}}/pool/seed{STUDY['seeds'][0]}.h5",
-        labeled=f"<results>/{{dataset}}/{POOL_LEARNER}/{{initial_pool}}/seed{STUDY['seeds'][0]}/cycle0/labeled.h5",
+        pool=f"<results>/{{dataset}}/pool/seed{FIRST_SEED}.h5",
+        labeled=f"<results>/{{dataset}}/{POOL_LEARNER}/{{initial_pool}}/seed{FIRST_SEED}/cycle0/labeled.h5",
     output:
         "<results>/figures/{dataset}/pools/first_{initial_pool}.png",
     log:
@@ -256,7 +250,7 @@ rule contact_sheet:
         runtime=30,
     params:
         code=code("contact_sheet"),
-        cfg=lambda w: block(dataset=w.dataset, initial_pool=w.initial_pool, seed=STUDY["seeds"][0]),
+        cfg=lambda w: block(dataset=w.dataset, initial_pool=w.initial_pool, seed=FIRST_SEED),
     message:
         "first and last images of initial pool {wildcards.initial_pool} of {wildcards.dataset}"
     shell:
