@@ -245,9 +245,10 @@ def test_overlap_over_the_cycles(study, tmp_path):
 
 
 def test_hard_classes(study, tmp_path):
-    write_labeled(study / "toy/net/a/s/seed0/cycle1/labeled.h5", [0, 6, 12, 1, 7, 3, 4, 5], np.repeat([0, 1], [6, 2]))
+    cycles = np.repeat([0, 1], [6, 4])
+    write_labeled(study / "toy/net/a/s/seed0/cycle1/labeled.h5", [0, 6, 12, 1, 7, 3, 2, 8, 14, 20], cycles)
     for name in "bc":
-        write_labeled(study / f"toy/net/{name}/s/seed0/cycle1/labeled.h5", range(8), np.repeat([0, 1], [6, 2]))
+        write_labeled(study / f"toy/net/{name}/s/seed0/cycle1/labeled.h5", range(10), cycles)
     cycle_tables.main(
         job(**CONFIG | {"seeds": [0], "strategies": ["s"]}), study, tmp_path / "o.csv", tmp_path / "h.csv"
     )
