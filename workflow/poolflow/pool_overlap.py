@@ -1,0 +1,65 @@
+"""Stage: draw what a data set's initial pools have in common."""
+
+import matplotlib
+import numpy as np
+import pandas as pd
+import seaborn as sns
+
+from poolflow.stage import StageError, run
+from poolflow.store import replacing
+
+matplotlib.use("Agg")
+import matplotlib.pyplot as plt
+
+
+def main(job, overlap, out):
+    """Write a PNG file of `overlap.csv`: the share of images that each pair of initial pools has in common.
+
+    As the table in Figure 7 of Chandra et al. (2021).
+    """
+    config = job.config
+    table = pd.read_csv(
+        overlap, dtype=dict.fromkeys(["dataset", "initial_pool", "other_pool"], str), keep_default_na=False
+    )
+    table = table[table.dataset == config["dataset"]]
+    if table.empty:
+        raise StageError(f"{overlap}: found no row of {config['dataset']}, expected some")
+    figure = draw(table, config["dataset"])
+    with replacing(out) as temporary:
+        figure.savefig(temporary, format="png", dpi=config["dpi"], bbox_inches="tight")
+
+
+def draw(table, dataset):
+    """Return the heat map of an `overlap.csv`, in per cent; a pool beside itself stays empty."""
+    sns.set_theme(style="whitegrid", context="paper")
+    pools = list(dict.fromkeys([*table["initial_pool"], *table["other_pool"]]))
+    shares = pd.DataFrame(np.nan, pools, pools)
+    for row in table.itertuples():
+        shares.loc[row.initial_pool, row.other_pool] = shares.loc[row.other_pool, row.initial_pool] = row.share_mean
+    percent = 100 * shares
+    chance, seeds = 100 * table.random_share.mean(), int(table.seeds.iloc[0])
+    side = 1.6 + 0.62 * len(pools)
+    figure, panel = plt.subplots(figsize=(side + 0.9, side), layout="constrained")
+    sns.heatmap(
+        percent,
+        annot=True,
+        fmt=".1f",
+        cmap="viridis",
+        vmin=0,
+        vmax=max(2 * chance, np.nanmax(percent)),
+        square=True,
+        linewidths=0.6,
+        cbar_kws={"label": "images in common (%)", "shrink": 0.8},
+        ax=panel,
+    )
+    panel.set_facecolor("0.92")
+    panel.grid(visible=False)
+    panel.tick_params(axis="x", rotation=90 if max(map(len, pools)) > 6 else 0)
+    panel.tick_params(axis="y", rotation=0)
+    spread = f"mean over {seeds} seeds" if seeds > 1 else "1 seed"
+    panel.set_title(f"{dataset}: images that two initial pools\nshare, {spread} (random: {chance:.3g} %)", fontsize=9)
+    return figure
+
+
+if __name__ == "__main__":
+    run(main)
