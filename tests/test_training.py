@@ -9,7 +9,7 @@ import pytest
 import torch
 from conftest import EMBED, NETWORK, POOL, TRAIN, TRAINING
 
-from poolflow import networks, train
+from poolflow import augmentation, networks, train
 from poolflow.stage import StageError
 
 NORMALISE = networks.Normalise(np.array([0.5]), np.array([0.25]), torch.device("cpu"))
@@ -84,7 +84,7 @@ def test_a_crop_is_a_window_of_the_padded_image_and_each_image_has_its_own():
     torch.manual_seed(0)
     images = torch.from_numpy(np.random.default_rng(0).integers(1, 256, (300, 6, 5, 3), dtype=np.uint8))
     padded = np.pad(images.numpy(), ((0, 0), (2, 2), (2, 2), (0, 0)))
-    out = train.augment(images, TRAINING | {"crop": 2}).numpy()
+    out = augmentation.augment(images, TRAINING | {"crop": 2}).numpy()
     shifts = set()
     for image, whole in zip(out, padded, strict=True):
         found = [(y, x) for y in range(5) for x in range(5) if np.array_equal(whole[y : y + 6, x : x + 5], image)]
@@ -96,12 +96,12 @@ def test_a_crop_is_a_window_of_the_padded_image_and_each_image_has_its_own():
 def test_a_flip_mirrors_about_half_of_the_images():
     torch.manual_seed(0)
     images = torch.from_numpy(np.random.default_rng(0).integers(0, 256, (400, 4, 5, 1), dtype=np.uint8))
-    out = train.augment(images, TRAINING | {"flip": True})
+    out = augmentation.augment(images, TRAINING | {"flip": True})
     mirrored = (out == images.flip(2)).flatten(1).all(dim=1)
     kept = (out == images).flatten(1).all(dim=1)
     assert (mirrored ^ kept).all()
     assert 160 < int(mirrored.sum()) < 240
-    assert train.augment(images, TRAINING) is images
+    assert augmentation.augment(images, TRAINING) is images
 
 
 def test_normalisation_gives_zero_mean_and_unit_deviation():
@@ -227,7 +227,7 @@ def test_a_reflected_crop_is_a_window_of_the_reflected_image():
     torch.manual_seed(0)
     images = torch.from_numpy(np.random.default_rng(0).integers(0, 256, (200, 6, 5, 3), dtype=np.uint8))
     padded = np.pad(images.numpy(), ((0, 0), (2, 2), (2, 2), (0, 0)), mode="reflect")
-    out = train.augment(images, TRAINING | {"crop": 2, "padding": "reflect"}).numpy()
+    out = augmentation.augment(images, TRAINING | {"crop": 2, "padding": "reflect"}).numpy()
     shifts = set()
     for image, whole in zip(out, padded, strict=True):
         found = [(y, x) for y in range(5) for x in range(5) if np.array_equal(whole[y : y + 6, x : x + 5], image)]
@@ -239,13 +239,13 @@ def test_a_reflected_crop_is_a_window_of_the_reflected_image():
 @pytest.mark.parametrize("pad", [1, 3, 9])
 def test_reflection_is_numpy_s(side, pad):
     expected = np.pad(np.arange(side), pad, mode="reflect")
-    assert train.reflected(side, pad).tolist() == expected.tolist()
+    assert augmentation.reflected(side, pad).tolist() == expected.tolist()
 
 
 @pytest.mark.parametrize("side", [1, 2, 3, 9])
 def test_cutout_zeroes_one_square_around_a_random_pixel(side):
     torch.manual_seed(0)
-    out = train.cutout(torch.ones(500, 2, 5, 6), side)
+    out = augmentation.cutout(torch.ones(500, 2, 5, 6), side)
     assert torch.equal(out[:, 0], out[:, 1])
     centres = set()
     for image in out[:, 0].numpy():
@@ -266,12 +266,12 @@ def test_randaugment_is_torchvision_s_with_a_draw_for_each_image():
 
     images = torch.from_numpy(np.random.default_rng(0).integers(0, 256, (20, 8, 8, 3), dtype=np.uint8))
     torch.manual_seed(3)
-    out = train.augment(images, TRAINING | {"randaugment": 2, "randaugment_magnitude": 12})
+    out = augmentation.augment(images, TRAINING | {"randaugment": 2, "randaugment_magnitude": 12})
     torch.manual_seed(3)
     transform = RandAugment(2, 12)
     for image, found in zip(images, out, strict=True):
         assert torch.equal(transform(image.permute(2, 0, 1)).permute(1, 2, 0), found)
-    same = train.augment(images[:1].expand(20, -1, -1, -1), TRAINING | {"randaugment": 2})
+    same = augmentation.augment(images[:1].expand(20, -1, -1, -1), TRAINING | {"randaugment": 2})
     assert len({image.numpy().tobytes() for image in same}) > 5
 
 
