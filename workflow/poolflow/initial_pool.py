@@ -1,22 +1,23 @@
 """Stage: choose the first images to label, before any label is known."""
 
+import os
 from importlib import import_module
 
 import numpy as np
 
 from poolflow.selection import Pool, select, write_labeled
-from poolflow.stage import StageError, run
+from poolflow.stage import run
 
 
-def main(job, dataset, pool, out):
-    """Write cycle 0's `labeled.h5`: pool rows in the order chosen."""
+def main(job, dataset, pool, out, needs=()):
+    """Write cycle 0's `labeled.h5`: pool rows in the order chosen.
+
+    `needs` are the files `<need>.h5` of a pretext task, one for each of its outputs that the initial pool needs.
+    """
     plugin = import_module(f"poolflow.initial_pools.{job.config['initial_pool']}")
-    view = Pool(plugin, pool, dataset=dataset)
-    size, parameters = job.config["size"], job.config["parameters"]
-    clusters = parameters.get("clusters") or view.classes
-    if getattr(plugin, "ONE_PER_CLASS", False) and size < clusters:
-        raise StageError(f"initial_size: found {size}, expected at least one image for each of {clusters} clusters")
-    rows, scores = select(plugin, view, size, job.rng("initial pool"), parameters)
+    files = {os.path.splitext(os.path.basename(path))[0]: path for path in needs}
+    view = Pool(plugin, pool, needs=files, dataset=dataset)
+    rows, scores = select(plugin, view, job.config["size"], job.rng("initial pool"), job.config["parameters"])
     write_labeled(out, job, rows, scores, np.zeros(len(rows), np.int64))
 
 

@@ -15,9 +15,10 @@ KINDS = {
 }
 # What a pretext task may make for every image of the pool.
 GIVES = {"features", "scores", "clusters"}
-# What a plugin may name in NEEDS: any plugin, a strategy, and by how its network is trained, a strategy as well.
+# What a plugin may name in NEEDS: any plugin, an initial pool beside GIVES, a strategy, and by how its network is
+# trained, a strategy as well.
 PLAIN, DROPOUT, ENSEMBLE, LOSS_PREDICTION = "plain", "dropout", "ensemble", "loss_prediction"
-DATA, ANSWERS = {"images", "given"}, {"labels"}
+DATA, ORACLE, ANSWERS = {"images", "given"}, {"oracle"}, {"labels"}
 OUTPUTS = {PLAIN: {"probs", "features", "model"}, DROPOUT: {"probs", "features", "model", "mc_probs"}}
 OUTPUTS |= {ENSEMBLE: {"probs", "features", "model", "ensemble_probs"}}
 OUTPUTS |= {LOSS_PREDICTION: {"probs", "features", "model", "predicted_loss"}}
@@ -65,7 +66,7 @@ def _check_needs(path, kind, found):
     learner, needs = found.get("LEARNER", PLAIN), found.get("NEEDS")
     if learner not in OUTPUTS:
         raise PluginError(f"{path}: LEARNER must be one of {sorted(OUTPUTS)}, found {learner!r}")
-    allowed = DATA | (OUTPUTS[learner] | ANSWERS if kind == "strategies" else set())
+    allowed = DATA | (OUTPUTS[learner] | ANSWERS if kind == "strategies" else GIVES | ORACLE)
     if not isinstance(needs, tuple) or not allowed.issuperset(needs):
         hint = "".join(
             f"; {need} takes LEARNER = {other!r}"

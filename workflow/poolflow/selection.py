@@ -10,7 +10,7 @@ from poolflow.stage import StageError
 
 
 class Pool:
-    """The pool as a plugin sees it. Nothing here tells the label of an image that is not labelled.
+    """The pool as a plugin sees it. Nothing here but `oracle` tells the label of an image that is not labelled.
 
     Attributes
     ----------
@@ -30,13 +30,19 @@ class Pool:
     probs : (N, classes) float32
         Softmax outputs of the last cycle's network, the mean over the members of an ensemble.
     features : (N, D) float32
-        Its penultimate layer, that of the first member of an ensemble.
+        Its penultimate layer, that of the first member of an ensemble; for an initial pool what a pretext task learned.
     mc_probs : (N, T, classes) float32
         Softmax outputs of T passes with dropout.
     ensemble_probs : (N, K, classes) float32
         Softmax outputs of the K members.
     predicted_loss : (N,) float32
         What the loss-prediction module says of each row; only the order has a meaning.
+    scores : (N,) float64
+        The loss of a pretext task. For an initial pool, as the next two.
+    clusters : (N,) int64
+        The cluster of each row, from 0, by a pretext task; some may be empty.
+    oracle : (N,) int64
+        The true class of every row; -1 where it has none. Only for controls.
     model : str
         The file of the last cycle's network, which `network()` reads.
 
@@ -66,6 +72,9 @@ class Pool:
             with store.read(self._dataset) as file:
                 labels = store.take(file["train/labels"], self._candidates.indices[self.labeled])
             value = self._candidates.classes_of(labels)
+        elif need == "oracle":
+            with store.read(self._dataset) as file:
+                value = self._candidates.classes_of(store.take(file["train/labels"], self._candidates.indices))
         elif need not in self._needs:
             file = "model.pt" if need == "model" else f"{need}.h5"
             raise StageError(f"{self._plugin.__name__} needs {file}, which --needs does not name")
@@ -76,6 +85,11 @@ class Pool:
                 value = file[need][:]
             if len(value) != self.size:
                 raise StageError(f"{self._needs[need]}: {len(value)} rows for a pool of {self.size}")
+            if need in ("scores", "features"):
+                with np.errstate(invalid="ignore"):
+                    finite = np.isfinite(value.sum(axis=tuple(range(1, value.ndim)), dtype=np.float64))
+                if not finite.all():
+                    raise StageError(f"{self._needs[need]}: {need} of row {np.argmin(finite)} are not finite")
         setattr(self, need, value)
         return value
 

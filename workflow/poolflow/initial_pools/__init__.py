@@ -1,5 +1,6 @@
 """Ways of choosing the initial pool, one file each.
 
-A file has NEEDS and `select(pool, size, rng, **parameters)`, as a query strategy has; nothing is labelled yet.
-A literal ONE_PER_CLASS = True says that `size` must be at least the number of classes.
+A file has NEEDS and `select(pool, size, rng, **parameters)`, as a query strategy has; nothing is labelled yet. NEEDS
+may name `images`, `given`, what a pretext task gives (`scores`, `clusters`, `features`), and `oracle`, the true
+classes, for a control only. A literal PRETEXT names the task that is used unless the config says otherwise.
 """

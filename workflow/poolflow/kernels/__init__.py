@@ -1,5 +1,6 @@
 """The numerical cores: exact, deterministic, free of files and of Snakemake. Lowest index first on ties."""
 
+from poolflow.kernels.allocation import quotas
 from poolflow.kernels.badge import badge
 from poolflow.kernels.bait import bait
 from poolflow.kernels.bald import bald, batch_bald, power_bald
@@ -32,6 +33,7 @@ __all__ = [
     "mean_probs",
     "power_bald",
     "prob_cover",
+    "quotas",
     "top_k",
     "typiclust",
     "variation_ratio",

@@ -1,0 +1,17 @@
+"""MaxHerding initial pool: pick the image that raises the coverage of the pool by a Gaussian kernel most, repeat.
+
+Bae et al. (2024) with nothing labelled. Coverage: the mean over the pool of the highest exp(-|h - h_s|^2 / sigma^2)
+over the chosen images s, h the SimCLR features scaled to length 1. Score: by how much the pick raised it. Cost: the
+pretext task, then O(N^2 D) once and O(N D) for each image looked at again; memory O(N D).
+"""
+
+from poolflow.kernels import max_herding
+from poolflow.strategies._features import unit
+
+NEEDS = ("features",)
+PRETEXT = "simclr"
+
+
+def select(pool, size, rng, sigma=1.0):
+    """Return `size` rows in the order picked."""
+    return max_herding(unit(pool.features), pool.labeled, size, sigma)

@@ -1,0 +1,17 @@
+"""ProbCover initial pool: pick the image whose ball of radius delta covers most images not covered yet, repeat.
+
+Yehuda et al. (2022) with nothing labelled, on SimCLR features scaled to length 1. Where everything is covered, the
+cover starts anew. Score: how many images the pick covered anew. Cost: the pretext task, then O(N^2 D) once; memory 14
+bytes for each pair of images nearer than delta.
+"""
+
+from poolflow.kernels import prob_cover
+from poolflow.strategies._features import unit
+
+NEEDS = ("features",)
+PRETEXT = "simclr"
+
+
+def select(pool, size, rng, delta=0.2):
+    """Return `size` rows in the order picked."""
+    return prob_cover(unit(pool.features), pool.labeled, size, delta)
