@@ -15,6 +15,7 @@ include: "workflow/rules/data.smk"
 include: "workflow/rules/pretext.smk"
 include: "workflow/rules/initial_pool.smk"
 include: "workflow/rules/cycle.smk"
+include: "workflow/rules/pools.smk"
 include: "workflow/rules/analysis.smk"
 
 
@@ -23,6 +24,7 @@ rule all:
     default_target: True
     input:
         rules.curves.output,
+        POOL_REPORTS,
         expand(
             "<results>/figures/{dataset}/{learner}/{view}.png",
             dataset=STUDY["datasets"],

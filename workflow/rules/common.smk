@@ -212,6 +212,14 @@ def pretext_file(wildcards, task, need):
     return f"<results>/{wildcards.dataset}/pretext/{task}/seed{wildcards.seed}/{need}.h5"
 
 
+def used_tasks():
+    """Return the pretext tasks that an initial pool or a strategy uses, and those that these build on."""
+    used = [entry["pretext"] for key in ("initial_pools", "strategies") for entry in STUDY[key].values()]
+    for task in used:  # grows
+        used += [STUDY["pretext"][task]["of"]] if task else []
+    return [task for task in dict.fromkeys(used) if task]
+
+
 def pretext_base(wildcards):
     """Return the files of the task that a pretext task builds on."""
     entry = STUDY["pretext"][wildcards.task]

@@ -3,7 +3,7 @@
 FIRST_SEED = STUDY["seeds"][0]
 POOL_LEARNER = next(iter(STUDY["learners"]))  # the initial pools are the same for every learner
 CLUSTERED = [
-    task for task, entry in STUDY["pretext"].items() if "clusters" in literals("pretext", entry["plugin"])["GIVES"]
+    task for task in used_tasks() if "clusters" in literals("pretext", STUDY["pretext"][task]["plugin"])["GIVES"]
 ]
 
 # Whose features show where the initial pools lie: the tasks that the pools use, or what those without features build on.
