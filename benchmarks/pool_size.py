@@ -48,7 +48,6 @@ def main(rows):
         jobs = [
             ("pool", POOL, data | {"out": folder / "pool.h5"}),
             ("initial_pool", SELECTION | {"initial_pool": "random", "size": 660}, pool | {"out": first}),
-            ("initial_pool", SELECTION | {"initial_pool": "kmeans", "size": 660}, pool | {"out": first}),
             (
                 "train",
                 TRAIN | {"training": TRAINING | {"epochs": 5}},
@@ -56,6 +55,11 @@ def main(rows):
             ),
             ("embed", EMBED, trained | {"need": "probs", "out": folder / "probs.h5"}),
             ("embed", EMBED, trained | {"need": "features", "out": folder / "features.h5"}),
+            (
+                "initial_pool",
+                SELECTION | {"initial_pool": "k_center", "size": 660},
+                pool | {"needs": folder / "features.h5", "out": first},
+            ),
             ("acquire", SELECTION | {"strategy": "random", "budget": 60}, cycle | {"out": folder / "next.h5"}),
             ("acquire", SELECTION | {"strategy": "entropy", "budget": 60}, probs | {"out": folder / "next.h5"}),
             ("acquire", SELECTION | {"strategy": "coreset", "budget": 60}, features | {"out": folder / "next.h5"}),

@@ -29,6 +29,7 @@ POOL = {"seed": 0, "pool": with_defaults({}, load_schema()["properties"]["pool"]
 TINY = {
     "study": "tiny",
     "initial_pools": ["random", "kmeans"],
+    "pretext": {"simclr": {"epochs": 1}},
     "strategies": {"random": None, "entropy": None, "coreset": None, "sharpened": {"power": 2.0}},
     "seeds": [0],
     "initial_size": 10,

@@ -18,14 +18,14 @@ MISTAKES = {
     ),
     "unknown training key": ({"training": {"epoch": 3}}, "training.epoch: found unknown key 'epoch'", "mean epochs?"),
     "unknown parameter": (
-        {"initial_pools": {"kmeans": {"cluster": 3}}},
-        "initial_pools.kmeans.cluster: found unknown parameter of kmeans 'cluster'",
-        "did you mean clusters?",
+        {"initial_pools": {"kmeans": {"quotas": "equal"}}},
+        "initial_pools.kmeans.quotas: found unknown parameter of kmeans 'quotas'",
+        "did you mean quota?",
     ),
     "parameter of a strategy that has none": (
         {"strategies": {"entropy": {"samples": 50}}},
         "strategies.entropy.samples: found unknown parameter of entropy 'samples'",
-        "expected one of strategy",
+        "expected one of pretext, strategy",
     ),
     "type of a parameter": (
         {"learners": {"small_cnn": {"width": "wide"}}},
@@ -44,8 +44,8 @@ MISTAKES = {
         "",
     ),
     "a fraction of a cluster": (
-        {"initial_pools": {"kmeans": {"clusters": 2.5}}},
-        "initial_pools.kmeans.clusters: found 2.5, expected int | None",
+        {"pretext": {"kmeans": {"clusters": 2.5}}},
+        "pretext.kmeans.clusters: found 2.5, expected int | str | None",
         "",
     ),
     "budget larger than the pool": (
@@ -105,10 +105,85 @@ MISTAKES = {
         "learners.small_cnn.training.nesterov: found True with momentum 0",
         "",
     ),
-    "initial pool too small": (
-        {"initial_pools": ["kmeans"], "initial_size": 9},
-        "initial_size: found 9, expected at least 10",
-        "kmeans",
+    "pool of an unknown task": (
+        {"initial_pools": {"a": {"initial_pool": "highest", "pretext": "simcl"}}},
+        "initial_pools.a.pretext: found unknown pretext task 'simcl'",
+        "did you mean simclr?",
+    ),
+    "pool without a task": (
+        {"initial_pools": ["highest"]},
+        "initial_pools.highest.pretext: found nothing, expected a task that gives scores, such as inpainting, rotation",
+        "simclr, vae",
+    ),
+    "task without scores": (
+        {"initial_pools": {"a": {"initial_pool": "bins", "pretext": "kmeans"}}},
+        "initial_pools.a.pretext: kmeans gives clusters and features, but bins needs scores",
+        "",
+    ),
+    "task without use": (
+        {"initial_pools": {"random": {"pretext": "vae"}}},
+        "initial_pools.random.pretext: found vae, but random takes nothing of a pretext task",
+        "",
+    ),
+    "strategy without use for a task": (
+        {"strategies": {"entropy": {"pretext": "simclr"}}},
+        "strategies.entropy.pretext: found simclr, but entropy takes nothing of a pretext task",
+        "",
+    ),
+    "tasks in a circle": (
+        {"pretext": {"a": {"task": "kmeans", "of": "b"}, "b": {"task": "kmeans", "of": "a"}}},
+        "pretext.a.of: found a circle, a of b of a",
+        "",
+    ),
+    "task of an unknown one": (
+        {"pretext": {"kmeans": {"of": "simclrr"}}},
+        "pretext.kmeans.of: found unknown pretext task 'simclrr'",
+        "did you mean simclr?",
+    ),
+    "task that builds on none": (
+        {"pretext": {"vae": {"of": "simclr"}}},
+        "pretext.vae.of: found simclr, but vae builds on no other task",
+        "",
+    ),
+    "task of a task without the network": (
+        {"pretext": {"scan": {"of": "vae"}}},
+        "pretext.scan.of: found vae, expected a task that trains the network of the study",
+        "",
+    ),
+    "unknown task": (
+        {"pretext": {"a": {"task": "jigsaw"}}},
+        "pretext.a.task: found unknown task 'jigsaw'",
+        "expected one of deepcluster, inpainting, inputs, kmeans, rotation, scan, simclr, vae",
+    ),
+    "parameter of a task": (
+        {"pretext": {"simclr": {"epoch": 3}}},
+        "pretext.simclr.epoch: found unknown parameter of simclr 'epoch'",
+        "did you mean epochs?",
+    ),
+    "network of a task": (
+        {"pretext": {"simclr": {"network": "resnet"}}},
+        "pretext.simclr.network: found unknown network 'resnet'",
+        "did you mean resnet18?",
+    ),
+    "network of a task that has its own": (
+        {"pretext": {"vae": {"network": "resnet18"}}},
+        "pretext.vae.network: found unknown parameter of vae 'network'",
+        "",
+    ),
+    "images too small for a task": (
+        {"pretext": {"simclr": {"network": "lenet"}}},
+        "pretext.simclr.network: found images of 8 x 8 in digits, expected at least 16 x 16 for the network lenet",
+        "",
+    ),
+    "recipe of a task": (
+        {"pretext": {"simclr": {"recipe": "chandra"}}},
+        "pretext.simclr.recipe: found unknown recipe of simclr 'chandra', expected one of chandra2021_cifar",
+        "",
+    ),
+    "pretext as a list": (
+        {"pretext": ["simclr"]},
+        "pretext: found ['simclr'], expected a mapping of names to settings",
+        "",
     ),
     "images too small": ({"learners": ["lenet"]}, "learners.lenet: found images of 8 x 8", "at least 16 x 16"),
     "zero cycles": ({"cycles": 0}, "cycles: found 0, expected a whole number, at least 1", ""),
@@ -157,13 +232,13 @@ def test_defaults_variants_and_overrides():
             "training": {"epochs": 7, "batch_size": 16},
         }
     )
-    assert study["strategies"] == {"ask": {"plugin": "margin", "parameters": {}}}
+    assert study["strategies"] == {"ask": {"plugin": "margin", "pretext": None, "parameters": {}}}
     assert study["learners"]["wide"]["parameters"] == {"width": 64}
     training = study["learners"]["wide"]["training"]
     assert (training["epochs"], training["batch_size"], training["optimizer"]) == (3, 16, "adam")
     assert isinstance(training["epochs"], int)
     assert study["datasets"]["digits"]["pool"] == study["pool"]
-    assert study["initial_pools"] == {"random": {"plugin": "random", "parameters": {}}}
+    assert study["initial_pools"] == {"random": {"plugin": "random", "pretext": None, "parameters": {}}}
 
 
 def keys(rules, prefix=""):
@@ -236,7 +311,9 @@ def test_the_targets_are_listed_with_what_they_make(tmp_path):
     lines = dict(line.split(" (", 1) for line in output.splitlines() if line.endswith(")"))
     assert set(lines) == {
         *("all", "data"),
-        *("download", "dataset", "pool", "initial_pool", "acquire", "train", "embed", "curves", "figures"),
+        *("download", "dataset", "pool", "pretrain", "pretext_output", "initial_pool", "acquire", "train", "embed"),
+        *("curves", "figures", "clusters", "pool_tables", "pool_histograms", "pool_overlap", "tsne", "tsne_figure"),
+        *("contact_sheet", "cycle_tables", "cycle_overlap"),
     }
 
 

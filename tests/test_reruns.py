@@ -5,17 +5,27 @@ import os
 import pytest
 from conftest import TINY
 
-ANALYSIS = {
-    "curves.csv",
-    "summary.csv",
-    "figures/digits/small_cnn/by_strategy.png",
-    "figures/digits/small_cnn/by_pool.png",
-}
-FIGURES = {path for path in ANALYSIS if path.startswith("figures")}
+FIGURES = {"figures/digits/small_cnn/by_strategy.png", "figures/digits/small_cnn/by_pool.png"}
+ANALYSIS = FIGURES | {"curves.csv", "summary.csv", "hard_classes.csv"}
+ANALYSIS |= {"overlap_cycles.csv", "figures/digits/small_cnn/overlap_cycles.png"}
 POOLS = ("random", "kmeans")
 NEEDS = {"random": [], "entropy": ["probs"], "coreset": ["features"], "sharpened": ["probs"], "margin": ["probs"]}
 NEEDS |= {"dbal": ["mc_probs"], "variation_ratio": ["ensemble_probs"], "learning_loss": ["predicted_loss"]}
 NEEDS |= {"emoc": [], "svm_distance": ["features"]}
+
+
+def pretext(task, *names, seed=0):
+    return {f"digits/pretext/{task}/seed{seed}/{name}" for name in names}
+
+
+# What a study reports of its initial pools, of all of them and of each.
+POOL_TABLES = {"pools.csv", "pool_classes.csv", "overlap.csv"}
+POOL_TABLES |= {"figures/digits/pools/histograms.png", "figures/digits/pools/overlap.png"}
+MAP = pretext("simclr", "tsne.h5") | {"figures/digits/pools/tsne_simclr.png"}
+SHEETS = {f"figures/digits/pools/first_{pool}.png" for pool in POOLS}
+CLUSTERS = {"clusters.csv", "clusters_summary.csv"}
+REPORTS = POOL_TABLES | MAP | SHEETS | CLUSTERS
+SIMCLR = ("model.pt", "losses.csv", "features.h5")
 
 
 def cycle0(pool, seed=0, needs=("probs", "features")):
@@ -27,12 +37,12 @@ def labeled0(pool, seed=0):
     return {f"digits/small_cnn/{pool}/seed{seed}/cycle0/labeled.h5"}
 
 
-def chain(pool, strategy, seed=0, cycles=(1, 2), last=2, acquire=True):
+def chain(pool, strategy, seed=0, cycles=(1, 2), last=2, acquire=True, embed=True):
     """Return the outputs of a strategy's cycles."""
     paths = set()
     for cycle in cycles:
         folder = f"digits/small_cnn/{pool}/{strategy}/seed{seed}/cycle{cycle}"
-        needs = [f"{need}.h5" for need in NEEDS[strategy]] if cycle < last else []
+        needs = [f"{need}.h5" for need in NEEDS[strategy]] if embed and cycle < last else []
         paths |= {f"{folder}/{name}" for name in ["model.pt", "metrics.json", *needs]}
         paths |= {f"{folder}/labeled.h5"} if acquire else set()
     return paths
@@ -44,7 +54,8 @@ def chains(strategies, **options):
 
 STRATEGIES = tuple(TINY["strategies"])
 OTHER_KINDS = ("dbal", "variation_ratio", "learning_loss")
-WHOLE = {"digits/dataset.h5", "digits/pool/seed0.h5"} | ANALYSIS
+WHOLE = {"digits/dataset.h5", "digits/pool/seed0.h5"} | ANALYSIS | REPORTS
+WHOLE |= pretext("simclr", *SIMCLR) | pretext("kmeans", "clusters.h5")
 WHOLE |= chains(STRATEGIES).union(*(cycle0(pool) | labeled0(pool) for pool in POOLS))
 
 
@@ -65,6 +76,12 @@ def add_seed(project):
 SEED1 = {"digits/pool/seed1.h5"} | chains(STRATEGIES, seed=1).union(
     *(cycle0(pool, 1) | labeled0(pool, 1) for pool in POOLS)
 )
+SEED1 |= pretext("simclr", *SIMCLR, seed=1) | pretext("kmeans", "clusters.h5", seed=1) | POOL_TABLES | CLUSTERS
+# What follows from other images in the pool of k-means.
+OTHER_KMEANS = (
+    cycle0("kmeans") | labeled0("kmeans") | ANALYSIS | POOL_TABLES | MAP | {"figures/digits/pools/first_kmeans.png"}
+)
+OTHER_KMEANS |= set().union(*(chain("kmeans", s) for s in STRATEGIES))
 # Random needs no network: after a change of the training it acquires the same images and does not acquire again.
 RETRAINED = chains(STRATEGIES[1:]) | chains(["random"], acquire=False) | ANALYSIS
 RETRAINED |= set().union(*(cycle0(pool) for pool in POOLS))
@@ -134,11 +151,30 @@ EDITS = {
     ),
     "an initial pool added": (
         lambda p: p.configure(initial_pools={"random": None, "kmeans": None, "five": {"initial_pool": "random"}}),
-        cycle0("five") | labeled0("five") | ANALYSIS | set().union(*(chain("five", s) for s in STRATEGIES)),
+        (cycle0("five") | labeled0("five") | ANALYSIS).union(
+            *(chain("five", s) for s in STRATEGIES),
+            POOL_TABLES | MAP | {"figures/digits/pools/first_five.png"},
+        ),
     ),
     "code of an initial pool": (
-        lambda p: p.edit("workflow/poolflow/initial_pools/kmeans.py", "n_init=3", "n_init=2"),
-        cycle0("kmeans") | labeled0("kmeans") | ANALYSIS | set().union(*(chain("kmeans", s) for s in STRATEGIES)),
+        lambda p: p.edit("workflow/poolflow/initial_pools/kmeans.py", "rng, quota)", "rng, 1 * quota)"),
+        OTHER_KMEANS,
+    ),
+    "a parameter of an output of a pretext task": (
+        lambda p: p.configure(pretext=TINY["pretext"] | {"kmeans": {"starts": 2}}),
+        OTHER_KMEANS | pretext("kmeans", "clusters.h5") | CLUSTERS,
+    ),
+    "a parameter of the training of a pretext task": (
+        lambda p: p.configure(pretext={"simclr": {"epochs": 2}}),
+        OTHER_KMEANS | pretext("kmeans", "clusters.h5") | pretext("simclr", *SIMCLR) | CLUSTERS,
+    ),
+    "a pretext task that nothing uses": (
+        lambda p: p.configure(pretext=TINY["pretext"] | {"vae": {"epochs": 2}}),
+        set(),
+    ),
+    "the features of a pretext task for a strategy": (
+        lambda p: p.configure(strategies=TINY["strategies"] | {"coreset": {"pretext": "simclr"}}),
+        chains(["coreset"], embed=False) | ANALYSIS,
     ),
     "a seed more": (add_seed, SEED1 | ANALYSIS),
     "a cycle more": (
@@ -151,7 +187,7 @@ EDITS = {
     "a training setting": (lambda p: p.configure(training={"epochs": 3}), RETRAINED),
     "code of the network": (
         lambda p: p.edit("workflow/poolflow/models/small_cnn.py", "nn.MaxPool2d(2)", "nn.AvgPool2d(2)"),
-        RETRAINED,
+        RETRAINED | OTHER_KMEANS | pretext("kmeans", "clusters.h5") | pretext("simclr", *SIMCLR) | CLUSTERS,
     ),
     "the title of the figures": (lambda p: p.configure(figures={"title": "Digits"}), FIGURES),
     "code of the figures": (lambda p: p.edit("workflow/poolflow/figures.py", "height=2.6", "height=3"), FIGURES),
@@ -174,7 +210,8 @@ def test_a_strategy_that_uses_the_network_follows_its_code_and_settings(finished
     project.configure(initial_pools=["random"], strategies=TINY["strategies"] | emoc)
     project.snakemake("--cores", "2")
     assert project.planned() == set()
-    with_emoc = {path for path in RETRAINED if "kmeans" not in path} | chain("random", "emoc")
+    analysis = ANALYSIS - {"figures/digits/small_cnn/overlap_cycles.png"}  # there is one initial pool
+    with_emoc = {path for path in RETRAINED - ANALYSIS if "kmeans" not in path} | chain("random", "emoc") | analysis
     for path, old, new in (
         ("models/small_cnn.py", "nn.MaxPool2d(2)", "nn.AvgPool2d(2)"),
         ("networks.py", "torch.set_num_threads(config", "torch.set_num_threads(1 * config"),
@@ -187,7 +224,7 @@ def test_a_strategy_that_uses_the_network_follows_its_code_and_settings(finished
         edited.write(
             f"workflow/poolflow/{path}", (edited.folder / f"workflow/poolflow/{path}").read_text() + "\nX = 1\n"
         )
-        assert edited.planned() == chain("random", "emoc") | ANALYSIS
+        assert edited.planned() == chain("random", "emoc") | analysis
 
 
 def test_an_edit_and_a_run_change_what_the_edit_says(finished, tmp_path):

@@ -446,7 +446,7 @@ def test_features_are_learned_by_a_linear_head(stage, tmp_path):
         file.attrs.update(classes=list("abc"), mean=features.mean(axis=0), std=features.std(axis=0))
     pool = {"dataset": tmp_path / "dataset.h5", "pool": tmp_path / "pool.h5"}
     assert stage("pool", POOL, dataset=pool["dataset"], out=pool["pool"]).returncode == 0
-    first = {"initial_pool": "kmeans", "parameters": {}, "size": 30, "seed": 0, "threads": 1}
+    first = {"initial_pool": "random", "parameters": {}, "size": 30, "seed": 0, "threads": 1}
     assert stage("initial_pool", first, **pool, out=tmp_path / "labeled.h5").returncode == 0
     options = pool | {"labeled": tmp_path / "labeled.h5", "model": tmp_path / "m.pt", "metrics": tmp_path / "m.json"}
     training = TRAINING | {"epochs": 60, "learning_rate": 0.1}

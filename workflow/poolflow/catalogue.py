@@ -6,11 +6,12 @@ PYTHONPATH=workflow python -m poolflow.catalogue > docs/plugins.md
 import re
 
 from poolflow import plugins
-from poolflow.config import WORKFLOW, recipes
+from poolflow.config import RECIPES
 
 HEADINGS = {
     "datasets": "Data sets",
     "models": "Networks",
+    "pretext": "Pretext tasks",
     "initial_pools": "Initial pools",
     "strategies": "Query strategies",
 }
@@ -21,15 +22,17 @@ def page():
     parts = ["# What a config can name", "Made from the files in `workflow/` by `python -m poolflow.catalogue`."]
     for kind, heading in HEADINGS.items():
         parts += [f"## {heading}", table(kind)]
-    rows = [f"| `{name}` | {about(name)} |" for name in recipes()]
-    parts += ["## Recipes of the training", "\n".join(["| name | what |", "|---|---|", *rows])]
+    for heading, folder in (("training", RECIPES), ("pretext tasks", RECIPES / "pretext")):
+        rows = [f"| `{path.stem}` | {about(path)} |" for path in sorted(folder.glob("*.yaml"))]
+        parts += [f"## Recipes of the {heading}", "\n".join(["| name | what |", "|---|---|", *rows])]
     return "\n\n".join(parts) + "\n"
 
 
 def table(kind):
     """Return the table of a kind of plugins."""
     selecting = kind in ("initial_pools", "strategies")
-    columns = ["name", "what", *(["needs", "cost"] if selecting else []), "parameters"]
+    more = ["needs", "cost"] if selecting else ["gives", "builds on", "cost"] if kind == "pretext" else []
+    columns = ["name", "what", *more, "parameters"]
     columns += ["reference"] if kind == "strategies" else []
     rows = [columns, ["---"] * len(columns)]
     for name in plugins.names(kind):
@@ -39,7 +42,12 @@ def table(kind):
             facts = plugins.literals(kind, name)
             needs = ", ".join(f"`{need}`" for need in facts["NEEDS"]) or "nothing"
             needs += f" of a network with `{facts['LEARNER']}`" if "LEARNER" in facts else ""
+            needs += f" of `{facts['PRETEXT']}`" if "PRETEXT" in facts else ""
             row += [needs, cost(rest)]
+        elif kind == "pretext":
+            facts = plugins.literals(kind, name)
+            base = f"`{facts['OF']}`" if "OF" in facts else "the network" if "NETWORK" in facts else ""
+            row += [", ".join(f"`{output}`" for output in facts["GIVES"]), base, cost(rest)]
         row.append(", ".join(f"`{key}`" for key in plugins.parameters(kind, name)))
         rows.append([*row, reference(rest)][: len(columns)])
     return "\n".join(f"| {' | '.join(row)} |" for row in rows)
@@ -61,9 +69,9 @@ def cost(text):
     return text.partition("Cost: ")[2].rstrip(".")
 
 
-def about(name):
+def about(path):
     """Return the comment at the top of a recipe."""
-    lines = (WORKFLOW / "recipes" / f"{name}.yaml").read_text().splitlines()
+    lines = path.read_text().splitlines()
     return " ".join(line.removeprefix("# ") for line in lines if line.startswith("# "))
 
 

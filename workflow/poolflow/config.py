@@ -300,9 +300,7 @@ def check_pretext(study, problems):
             taken = plugins.GIVES if key == "initial_pools" else {"features"}
             needs = sorted(taken.intersection(plugins.literals(key, entry["plugin"])["NEEDS"]))
             if task and not needs:
-                problems.append(
-                    f"{where}: found {task}, but {entry['plugin']} uses {' or '.join(sorted(taken))} of none"
-                )
+                problems.append(f"{where}: found {task}, but {entry['plugin']} takes nothing of a pretext task")
             elif task and not gives[task].issuperset(needs):
                 found = " and ".join(sorted(gives[task]))
                 problems.append(f"{where}: {task} gives {found}, but {entry['plugin']} needs {' and '.join(needs)}")
@@ -321,7 +319,8 @@ def check_pretext(study, problems):
             chain.append(base)
             base = tasks[base]["of"]
         if base:
-            problems.append(f"pretext.{name}.of: found a circle, {' of '.join([*chain, base])}")
+            if base == name == min(chain):  # named once, not for each task in it
+                problems.append(f"pretext.{name}.of: found a circle, {' of '.join([*chain, base])}")
             continue
         base, wanted = entry["of"], facts[name].get("BASE", ())
         if "features" in wanted and "features" not in gives[base]:
