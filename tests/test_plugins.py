@@ -174,3 +174,9 @@ def test_a_plugin_that_breaks_the_contract_is_named(pool):
     view = pool(Plugin([0]), [3])
     with pytest.raises(StageError, match=r"mine uses pool\.features, which is not in its NEEDS"):
         _ = view.features
+
+
+def test_a_parameter_that_a_kernel_refuses_is_one_line(pool):
+    plugin = import_module("poolflow.strategies.prob_cover")
+    with pytest.raises(StageError, match=r"^prob_cover: delta: found -1, expected a number above 0$"):
+        select(plugin, pool(plugin, [3]), 2, np.random.default_rng(0), {"delta": -1})

@@ -5,7 +5,8 @@ from importlib import import_module
 
 import numpy as np
 
-from poolflow.selection import Pool, read_labeled, select, write_labeled
+from poolflow.labeled import read_labeled, write_labeled
+from poolflow.selection import Pool, select
 from poolflow.stage import run
 
 

@@ -5,7 +5,8 @@ from importlib import import_module
 
 import numpy as np
 
-from poolflow.selection import Pool, select, write_labeled
+from poolflow.labeled import write_labeled
+from poolflow.selection import Pool, select
 from poolflow.stage import run
 
 

@@ -4,7 +4,7 @@ import numpy as np
 
 from poolflow import store
 from poolflow.candidates import Candidates
-from poolflow.selection import read_labeled
+from poolflow.labeled import read_labeled
 from poolflow.stage import StageError
 
 

@@ -6,6 +6,7 @@ import numpy as np
 
 from poolflow import store
 from poolflow.candidates import Candidates, inputs
+from poolflow.kernels._check import InputError
 from poolflow.stage import StageError
 
 
@@ -117,11 +118,14 @@ def select(plugin, pool, count, rng, parameters):
     ------
     StageError
         When the pool has fewer than `count` unlabelled rows, or the plugin returns anything but `count`
-        different unlabelled rows with a finite score each.
+        different unlabelled rows with a finite score each, or a kernel refuses an argument, such as a parameter.
     """
     if count > len(pool.unlabeled):
         raise StageError(f"asked for {count} images, but only {len(pool.unlabeled)} of {pool.size} are unlabelled")
-    rows, scores = plugin.select(pool, count, rng, **parameters)
+    try:
+        rows, scores = plugin.select(pool, count, rng, **parameters)
+    except InputError as error:
+        raise StageError(f"{plugin.__name__.rpartition('.')[2]}: {error}") from error
     rows, scores = np.asarray(rows), np.asarray(scores, dtype=np.float64)
     if rows.shape != (count,) or scores.shape != (count,) or not np.issubdtype(rows.dtype, np.integer):
         raise StageError(
@@ -134,17 +138,3 @@ def select(plugin, pool, count, rng, parameters):
         bad = rows[~np.isfinite(scores)][0]
         raise StageError(f"{plugin.__name__} returned a score that is not finite, for row {bad}")
     return rows.astype(np.int64), scores
-
-
-def write_labeled(path, job, rows, scores, cycles):
-    """Write `labeled.h5`: pool rows in the order acquired, with the cycle and the score of each."""
-    with store.create(path, job) as file:
-        file["indices"] = rows
-        file["cycle"] = cycles
-        file["score"] = scores
-
-
-def read_labeled(path):
-    """Return (indices int64, scores float64, cycles int64) of a `labeled.h5`."""
-    with store.read(path) as file:
-        return tuple(file[name][:] for name in ("indices", "score", "cycle"))

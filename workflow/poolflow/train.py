@@ -13,9 +13,9 @@ from tqdm import trange
 from poolflow import networks, store
 from poolflow.augmentation import augment, cutout
 from poolflow.candidates import Candidates, inputs
+from poolflow.labeled import read_labeled
 from poolflow.loss_prediction import STOP, WEIGHT, LossPrediction, ranking_loss
 from poolflow.optimizers import make_optimizer
-from poolflow.selection import read_labeled
 from poolflow.stage import StageError, run
 
 EVALUATION_BATCH = 1000

@@ -4,6 +4,8 @@ import operator
 
 import numpy as np
 
+from poolflow.kernels import _check
+
 
 def quotas(sizes, total, rng, proportional=False):
     """Divide `total` among clusters, equally or in proportion to their sizes.
@@ -32,13 +34,13 @@ def quotas(sizes, total, rng, proportional=False):
     """
     sizes = np.asarray(sizes)
     if sizes.ndim != 1 or not np.issubdtype(sizes.dtype, np.integer):
-        raise ValueError(f"sizes: found {sizes.dtype} of shape {sizes.shape}, expected integers (K,)")
+        raise _check.InputError(f"sizes: found {sizes.dtype} of shape {sizes.shape}, expected integers (K,)")
     sizes = sizes.astype(np.int64)
     if (sizes < 0).any():
         cluster = int(np.argmax(sizes < 0))
-        raise ValueError(f"sizes[{cluster}]: found {sizes[cluster]}, expected 0 or more")
+        raise _check.InputError(f"sizes[{cluster}]: found {sizes[cluster]}, expected 0 or more")
     if not 0 < operator.index(total) <= sizes.sum():
-        raise ValueError(f"total: found {total}, expected 1..{sizes.sum()}")
+        raise _check.InputError(f"total: found {total}, expected 1..{sizes.sum()}")
     return _proportional(sizes, total) if proportional else _equal(sizes, total, rng)
 
 

@@ -191,7 +191,7 @@ def _validated(probs, features, budget):
     probs = np.asarray(_check.probabilities(probs), np.float32)
     features, _ = _rows.load(np.asarray(features))
     if len(probs) != len(features):
-        raise ValueError(f"features: found {len(features)} rows, expected {len(probs)} as in probs")
+        raise _check.InputError(f"features: found {len(features)} rows, expected {len(probs)} as in probs")
     if not 0 < operator.index(budget) <= len(probs):
-        raise ValueError(f"budget: found {budget}, expected 1..{len(probs)}")
+        raise _check.InputError(f"budget: found {budget}, expected 1..{len(probs)}")
     return probs, features

@@ -180,7 +180,7 @@ def _graph(features, delta):
         rows, columns = map(np.concatenate, zip(*found, strict=True))
         total += len(rows)
         if total > MAX_PAIRS:
-            raise ValueError(
+            raise _check.InputError(
                 f"delta: found {delta}, which joins more than {MAX_PAIRS} pairs of rows, the most that is held"
             )
         degrees += np.bincount(rows, minlength=count)
@@ -322,11 +322,11 @@ def _checked_weights(weights, count):
         return np.full(count, 1 / count)
     weights = np.asarray(weights, dtype=np.float64)
     if weights.shape != (count,):
-        raise ValueError(f"weights: found shape {weights.shape}, expected ({count},)")
+        raise _check.InputError(f"weights: found shape {weights.shape}, expected ({count},)")
     bad = ~(np.isfinite(weights) & (weights >= 0))
     if bad.any():
         place = int(np.argmax(bad))
-        raise ValueError(f"weights[{place}]: found {weights[place]}, expected a finite number of at least 0")
+        raise _check.InputError(f"weights[{place}]: found {weights[place]}, expected a finite number of at least 0")
     if not weights.any():
-        raise ValueError("weights: found 0 everywhere, expected one above")
+        raise _check.InputError("weights: found 0 everywhere, expected one above")
     return weights

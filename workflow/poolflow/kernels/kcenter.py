@@ -6,12 +6,11 @@ exceeds every bound outside; the other rows are left alone. A matrix product in 
 a centre can matter, and only those are evaluated in float64, so that no decision rests on float32.
 """
 
-import operator
 from math import isqrt
 
 import numpy as np
 
-from poolflow.kernels import _rows, _threads
+from poolflow.kernels import _check, _rows, _threads
 
 BLOCK = 512  # rows brought up to date together
 STREAMED = 8192  # the rows of a block where each costs a pass over a file
@@ -53,7 +52,8 @@ def k_center_greedy(features, labeled, budget, return_distances=False):
     each row that comes near the maximum; O((L + budget) N D) where all do.
     """
     features, largest = _rows.load(features)
-    labeled = _checked(len(features), labeled, budget)
+    labeled = _check.rows(labeled, len(features))
+    _check.within(budget, len(features) - len(labeled))
     picks, distances = [], []
     if not len(labeled):
         first, distance = _farthest_from_mean(features)
@@ -220,20 +220,3 @@ def _farthest_from_mean(features):
     mean = sum(block.sum(axis=0, dtype=np.float64) for _, block in _rows.blocks(features)) / len(features)
     squared = np.concatenate([_rows.squared_distances(block, mean) for _, block in _rows.blocks(features)])
     return np.argmax(squared), squared.max()
-
-
-def _checked(size, labeled, budget):
-    """Return `labeled` as int64 when it and `budget` fit `size` rows."""
-    labeled = np.asarray(labeled)
-    if labeled.ndim != 1 or (labeled.size and labeled.dtype.kind not in "iu"):
-        raise ValueError(f"labeled: found {labeled.dtype} {labeled.shape}, expected (L,) integers")
-    labeled = labeled.astype(np.int64)
-    outside = np.flatnonzero((labeled < 0) | (labeled >= size))
-    if len(outside):
-        raise ValueError(f"labeled[{outside[0]}]: found {labeled[outside[0]]}, expected 0..{size - 1}")
-    repeated = np.setdiff1d(np.arange(len(labeled)), np.unique(labeled, return_index=True)[1])
-    if len(repeated):
-        raise ValueError(f"labeled[{repeated[0]}]: found {labeled[repeated[0]]}, which is there before")
-    if not 0 < operator.index(budget) <= size - len(labeled):
-        raise ValueError(f"budget: found {budget}, expected 1..{size - len(labeled)}")
-    return labeled
