@@ -72,14 +72,14 @@ def train(
         return model(task.standard(views.strong(views.unit(task.images[rows]), flip=flip)), precision)
 
     updates = task.optimizer(model.parameters(), optimizer, learning_rate, weight_decay)
-    for _ in task.epochs(epochs, "scan", model=model, optimizer=updates):
+    for _ in task.epochs(epochs, model=model, optimizer=updates):
         for rows in task.batches(batch_size):
             near = nearest[rows, torch.randint(neighbours, (len(rows),)).to(task.device)]
             here, there = strong(torch.cat([rows, near])).chunk(2)
             task.update(scan_loss(here, there, entropy), updates, learning_rate)
 
     updates = task.optimizer(model.parameters(), optimizer, learning_rate, weight_decay)
-    for _ in task.epochs(self_epochs, "self-label", model=model, optimizer=updates) if self_epochs else ():
+    for _ in task.epochs(self_epochs, "self_epochs", model=model, optimizer=updates) if self_epochs else ():
         for rows in task.batches(self_batch_size):
             with torch.no_grad():
                 sure, found = model(task.normalise(task.images[rows]), precision).softmax(dim=1).max(dim=1)
