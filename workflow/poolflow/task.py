@@ -179,7 +179,7 @@ class Task:
             return None
         try:
             kept = torch.load(self._checkpoint, map_location=self.device, weights_only=True)
-        except (RuntimeError, EOFError, UnpicklingError) as error:
+        except (RuntimeError, EOFError, OSError, UnpicklingError) as error:
             raise StageError(f"{self._checkpoint} is not a complete checkpoint; delete it and run again") from error
         return kept if kept["of"] == self._identity() else None
 
