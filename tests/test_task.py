@@ -48,8 +48,8 @@ class Lab:
         config = SHARED | {"task": plugin, "seed": seed, "build": {}} | config
         return Job("pretrain", f"d/pretext/{plugin}/seed0", config, code)
 
-    def task(self, of=(), checkpoint=None, **config):
-        return Task(self.job("simclr", **config), self.dataset, self.pool, self.files(of), checkpoint)
+    def task(self, plugin="simclr", of=()):
+        return Task(self.job(plugin), self.dataset, self.pool, self.files(of))
 
     def files(self, names):
         return [str(self.folder / name) for name in names]

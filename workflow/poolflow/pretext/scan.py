@@ -8,6 +8,8 @@ cross-entropy that weighs the classes alike. The cluster of an image is its most
 for the first phase, 2 self_epochs N for the second, O(N^2 D) for the neighbours.
 """
 
+import math
+
 import torch
 import torch.nn.functional as F
 from torch import nn
@@ -102,9 +104,10 @@ def nearest_neighbours(features, count):
 
 def scan_loss(here, there, weight):
     """Return the loss of logits (n, clusters) of images and of a neighbour of each."""
-    agree = (here.log_softmax(1) + there.log_softmax(1)).logsumexp(1)
-    mean = (here.softmax(1)).mean(0)
-    return -agree.mean() + weight * torch.special.xlogy(mean, mean).sum()
+    here, there = here.log_softmax(1), there.log_softmax(1)
+    agree = (here + there).logsumexp(1)
+    log_mean = here.logsumexp(0) - math.log(len(here))  # where p is below the least float its gradient is finite so
+    return -agree.mean() + weight * (log_mean.exp() * log_mean).sum()
 
 
 def features(task, model):
