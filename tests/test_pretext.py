@@ -475,6 +475,10 @@ WRONG = [
     *((plugin, {"batch_size": 1}, "batch_size: found 1") for plugin in ("simclr", "rotation", "vae", "inpainting")),
     ("deepcluster", {"batch_size": 1}, "batch_size: found 1"),
     ("scan", {"batch_size": 1}, "batch_size: found 1"),
+    *(
+        (plugin, {"precision": "bf16"}, "precision: found 'bf16', expected float32 or bfloat16")
+        for plugin in ("simclr", "rotation", "deepcluster", "scan")
+    ),
     ("scan", {"self_epochs": 1, "self_batch_size": 1}, "batch_size: found 1"),
     ("scan", {"epochs": 0}, "epochs: found 0, expected at least 1"),
     ("scan", {"self_epochs": -1}, "self_epochs: found -1, expected at least 1"),

@@ -148,8 +148,7 @@ class Task:
 
     def update(self, loss, optimizer, learning_rate, schedule="constant"):
         """Do one update of the weights, at the learning rate or on a cosine from it to zero over the epochs."""
-        if schedule not in ("constant", "cosine"):
-            raise StageError(f"schedule: found {schedule!r}, expected constant or cosine")
+        one_of("schedule", schedule, "constant", "cosine")
         factor = (1 + math.cos(math.pi * self._progress)) / 2 if schedule == "cosine" else 1
         optimizer.param_groups[0]["lr"] = learning_rate * factor
         optimizer.zero_grad()
@@ -199,6 +198,12 @@ class Task:
 
     def _identity(self):
         return [self._job.name, self._job.code, json.dumps(self._job.config), *self._origin]
+
+
+def one_of(key, found, *known):
+    """Raise StageError unless the value found of a setting is one of those known."""
+    if found not in known:
+        raise StageError(f"{key}: found {found!r}, expected {' or '.join(known)}")
 
 
 def digest(path):

@@ -15,6 +15,7 @@ from torch import nn
 
 from poolflow import networks, views
 from poolflow.stage import StageError
+from poolflow.task import one_of
 
 NETWORK = True
 GIVES = ("features", "clusters")
@@ -56,6 +57,7 @@ def train(
     precision="float32",
 ):
     """Train, with new clusters before each epoch."""
+    one_of("precision", precision, "float32", "bfloat16")
     updates = task.optimizer(model.parameters(), optimizer, learning_rate, weight_decay)
     for epoch in task.epochs(epochs, model=model, optimizer=updates):
         model.eval()

@@ -16,6 +16,7 @@ from torch import nn
 
 from poolflow import networks, views
 from poolflow.stage import StageError
+from poolflow.task import one_of
 
 NETWORK = True
 GIVES = ("features", "clusters")
@@ -64,6 +65,7 @@ def train(
     precision="float32",
 ):
     """Train both phases, from the weights of the task that this one builds on."""
+    one_of("precision", precision, "float32", "bfloat16")
     if not 0 < neighbours < task.size:
         raise StageError(f"neighbours: found {neighbours}, expected 1..{task.size - 1}, fewer than the images")
     trained = {key.removeprefix("network."): value for key, value in task.base.items() if key.startswith("network.")}

@@ -14,6 +14,7 @@ from torch import nn
 
 from poolflow import networks, views
 from poolflow.stage import StageError
+from poolflow.task import one_of
 
 NETWORK = True
 GIVES = ("features", "scores")
@@ -62,6 +63,7 @@ def train(
     """Train on two views of each image in a batch; `crop` to `grey` are those of `poolflow.views.view`."""
     if not temperature > 0:
         raise StageError(f"temperature: found {temperature}, expected more than 0")
+    one_of("precision", precision, "float32", "bfloat16")
     updates = task.optimizer(model.parameters(), optimizer, learning_rate, weight_decay)
     for _ in task.epochs(epochs, model=model, optimizer=updates):
         for rows in task.batches(batch_size):
@@ -84,8 +86,7 @@ def features(task, model, layer="penultimate"):
 
     The published code clusters the projection.
     """
-    if layer not in ("penultimate", "projection"):
-        raise StageError(f"layer: found {layer!r}, expected penultimate or projection")
+    one_of("layer", layer, "penultimate", "projection")
 
     def unit(images, rows):
         hidden, projected = model(task.normalise(images))
