@@ -612,6 +612,17 @@ def test_a_task_gives_what_it_says_of_a_pool_without_labels(tmp_path, name):
         assert (pairs[:, 0] != pairs[:, 1]).any(axis=1).all()
 
 
+@pytest.mark.parametrize("name", ["simclr", "rotation", "deepcluster", "scan"])
+def test_networks_can_learn_in_half_precision(based, name):
+    settings = {"epochs": 1} | SETTINGS.get(name, {})
+    of = SCAN_OF if name == "scan" else ()
+    based.pretrain(name, of, **settings)
+    full = based.learned(name)[1].loss[0]
+    based.pretrain(name, of, precision="bfloat16", **settings)
+    assert based.learned(name)[1].loss[0] == pytest.approx(full, rel=0.02)
+    assert based.learned(name)[1].loss[0] != full
+
+
 # The stages
 
 
