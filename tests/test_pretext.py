@@ -208,6 +208,8 @@ def test_the_vae_keeps_the_epoch_of_the_lowest_loss_on_images_that_it_does_not_l
     assert len(torch.cat(used)) == 6 * 10
     assert min(offered) < offered[-1], "the last epoch is the best: the test shows nothing"
     assert vae.total(seen, model, 2.0)[held_out].mean() == pytest.approx(min(offered), rel=1e-5)
+    scores, _ = lab.output("scores", "vae", build=SMALL)
+    np.testing.assert_array_equal(scores, vae.scores(seen, model))
 
 
 @pytest.mark.parametrize("shape", [(8, 8, 1), (5, 7, 1), (33, 20, 3), (2, 2, 1)])
