@@ -2,6 +2,7 @@
 
 import ast
 from importlib import import_module
+from types import ModuleType
 
 import h5py
 import numpy as np
@@ -33,7 +34,9 @@ def test_a_plugin_says_what_it_is_and_its_constants_are_literal(kind, name):
     first = module.__doc__.splitlines()[0]
     assert first.endswith(".")
     assert 20 < len(first) <= 120
-    upper = {key: value for key, value in vars(module).items() if key.isupper() and not isinstance(value, type)}
+    upper = {
+        key: value for key, value in vars(module).items() if key.isupper() and not isinstance(value, (type, ModuleType))
+    }
     assert plugins.literals(kind, name) == upper
     plugins.parameters(kind, name)
 

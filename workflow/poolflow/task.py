@@ -1,9 +1,11 @@
 """What a pretext task works with: the pool's images without their labels, the network, and a loop that can resume."""
 
+import hashlib
 import json
 import math
 import os
 import time
+from pickle import UnpicklingError
 
 import numpy as np
 import torch
@@ -41,14 +43,14 @@ class Task:
         self._job, self._of, self._checkpoint = job, {os.path.basename(path): path for path in of}, checkpoint
         self.device = networks.device(job.config)
         candidates = Candidates(pool)
-        self._origin = [origin(path) for path in (dataset, pool, *(path for path in of if path.endswith(".h5")))]
         self.size, self.classes = len(candidates), candidates.classes
         with store.read(dataset) as file:
             self.shape = inputs(file, "train").shape[1:]
             self._mean, self._std = file.attrs["mean"], file.attrs["std"]
             self.images = torch.from_numpy(candidates.read(file, np.arange(self.size))).to(self.device)
         self.normalise = networks.Normalise(self._mean, self._std, self.device)
-        self._steps, self._total, self._losses, self._history = 0, 1, [], []
+        self._origin = [digest(path) for path in (dataset, pool, *of)] if checkpoint else []
+        self._total, self._losses, self._history = 1, [], []
 
     @property
     def features(self):
@@ -79,6 +81,10 @@ class Task:
 
     def optimizer(self, parameters, kind, learning_rate, weight_decay, momentum=0.9):
         """Return torch's optimizer of that kind (sgd, adam, adamw), or LARS."""
+        if not learning_rate > 0:
+            raise StageError(f"learning_rate: found {learning_rate}, expected more than 0")
+        if not weight_decay >= 0:
+            raise StageError(f"weight_decay: found {weight_decay}, expected 0 or more")
         settings = {"learning_rate": learning_rate, "weight_decay": weight_decay, "momentum": momentum}
         if kind == "lars":
             return Lars(parameters, learning_rate, momentum=momentum, weight_decay=weight_decay)
@@ -90,8 +96,9 @@ class Task:
         """Yield 1 to `count`, the epochs of a phase, so that a killed run goes on where it was.
 
         `parts` are all that changes from epoch to epoch and have `state_dict` and `load_state_dict`: network and
-        optimizer. They are kept after an epoch, at most once in CHECKPOINT seconds, together with the state of torch's
-        generator, and are set back to that when the same task starts again. A phase that was over is not entered again.
+        optimizer. They are kept after an epoch, at most once in CHECKPOINT seconds, together with the states of torch's
+        generators, and are set back to that when the same task starts again on files of the same content. A phase that
+        was over is not entered again.
         """
         if count < 1:
             raise StageError(f"{phase}: found {count}, expected at least 1")
@@ -100,7 +107,9 @@ class Task:
             first, self._history = kept["epoch"], kept["history"]
             for name, part in parts.items():
                 part.load_state_dict(kept["parts"][name])
-            torch.set_rng_state(kept["rng"])
+            torch.set_rng_state(kept["rng"].cpu())
+            if self.device.type == "cuda":
+                torch.cuda.set_rng_state(kept["cuda_rng"].cpu())
         elif kept and phase in kept["finished"]:
             return
         self._total, saved = count, time.monotonic()
@@ -124,11 +133,14 @@ class Task:
     def batches(self, size, rows=None):
         """Yield the rows of an epoch's mini-batches, equal parts of a random order, at most `size` each.
 
-        One image alone is in no batch: batch normalisation and contrasts need two.
+        One image alone is in no batch, since batch normalisation and contrasts need two: of an odd number one batch
+        of `size` 2 has three.
         """
         if size < 2:
             raise StageError(f"batch_size: found {size}, expected at least 2")
         order = torch.randperm(self.size) if rows is None else rows[torch.randperm(len(rows))]
+        if len(order) < 2:
+            raise StageError(f"found {len(order)} image to learn from, expected at least 2; make the pool larger")
         steps = max(1, min(math.ceil(len(order) / size), len(order) // 2))
         for step, batch in enumerate(order.tensor_split(steps)):
             self._progress = (self._epoch + step / steps) / self._total
@@ -136,8 +148,7 @@ class Task:
 
     def update(self, loss, optimizer, learning_rate, schedule="constant"):
         """Do one update of the weights, at the learning rate or on a cosine from it to zero over the epochs."""
-        if schedule not in ("constant", "cosine"):
-            raise StageError(f"schedule: found {schedule!r}, expected constant or cosine")
+        one_of("schedule", schedule, "constant", "cosine")
         factor = (1 + math.cos(math.pi * self._progress)) / 2 if schedule == "cosine" else 1
         optimizer.param_groups[0]["lr"] = learning_rate * factor
         optimizer.zero_grad()
@@ -165,8 +176,10 @@ class Task:
     def _read_checkpoint(self):
         if not self._checkpoint or not os.path.exists(self._checkpoint):
             return None
-        kept = torch.load(self._checkpoint, map_location=self.device, weights_only=True)
-        kept["rng"] = kept["rng"].cpu()
+        try:
+            kept = torch.load(self._checkpoint, map_location=self.device, weights_only=True)
+        except (RuntimeError, EOFError, OSError, UnpicklingError) as error:
+            raise StageError(f"{self._checkpoint} is not a complete checkpoint; delete it and run again") from error
         return kept if kept["of"] == self._identity() else None
 
     def _write_checkpoint(self, phase, epoch, parts, last):
@@ -178,6 +191,7 @@ class Task:
             "finished": [*(kept["finished"] if kept else []), *([phase] if last else [])],
             "history": self._history,
             "rng": torch.get_rng_state(),
+            "cuda_rng": torch.cuda.get_rng_state() if self.device.type == "cuda" else None,
             "parts": {name: part.state_dict() for name, part in parts.items()},
         }
         networks.save(content, self._checkpoint)
@@ -186,10 +200,16 @@ class Task:
         return [self._job.name, self._job.code, json.dumps(self._job.config), *self._origin]
 
 
-def origin(path):
-    """Return what a file says of how it was made."""
-    with store.read(path) as file:
-        return " ".join(str(file.attrs[name]) for name in ("job", "code", "config"))
+def one_of(key, found, *known):
+    """Raise StageError unless the value found of a setting is one of those known."""
+    if found not in known:
+        raise StageError(f"{key}: found {found!r}, expected {' or '.join(known)}")
+
+
+def digest(path):
+    """Return the SHA-256 of a file in hexadecimal digits."""
+    with open(path, "rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 class Best:
@@ -205,7 +225,9 @@ class Best:
             self._weights = {key: value.clone() for key, value in self._network.state_dict().items()}
 
     def restore(self):
-        """Give the network the weights that were kept."""
+        """Give the network the weights that were kept; StageError where no loss was below infinity."""
+        if self._weights is None:
+            raise StageError("the loss on the held-out images was finite in no epoch; lower the learning_rate")
         self._network.load_state_dict(self._weights)
 
     def state_dict(self):

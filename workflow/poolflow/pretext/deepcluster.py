@@ -15,6 +15,7 @@ from torch import nn
 
 from poolflow import networks, views
 from poolflow.stage import StageError
+from poolflow.task import one_of
 
 NETWORK = True
 GIVES = ("features", "clusters")
@@ -56,6 +57,7 @@ def train(
     precision="float32",
 ):
     """Train, with new clusters before each epoch."""
+    one_of("precision", precision, "float32", "bfloat16")
     updates = task.optimizer(model.parameters(), optimizer, learning_rate, weight_decay)
     for epoch in task.epochs(epochs, model=model, optimizer=updates):
         model.eval()
@@ -74,7 +76,10 @@ def k_means(task, model, count, rng, starts):
     """Return the cluster of each image (N,) and the centres (count, D) of k-means on the features."""
     from sklearn.cluster import KMeans
 
-    fitted = KMeans(count, n_init=starts, random_state=int(rng.integers(2**31))).fit(features(task, model))
+    found = features(task, model)
+    if not np.isfinite(found).all():
+        raise StageError("the features are not finite any more; lower the learning_rate")
+    fitted = KMeans(count, n_init=starts, random_state=int(rng.integers(2**31))).fit(found)
     return fitted.labels_, fitted.cluster_centers_
 
 
@@ -88,4 +93,6 @@ def clusters(task, model, clusters: int | None = None, starts: int = 3):
     count = task.classes if clusters is None else clusters
     if not 0 < count <= task.size:
         raise StageError(f"clusters: found {count}, expected 1..{task.size}, the number of images in the pool")
+    if starts < 1:
+        raise StageError(f"starts: found {starts}, expected at least 1")
     return k_means(task, model, count, task.rng("clusters"), starts)[0], count

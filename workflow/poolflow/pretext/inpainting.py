@@ -27,10 +27,10 @@ class Model(nn.Module):
         """Return the error of the hidden part (n,) and the code (n, latent) of uint8 images."""
         images = signed(images)
         inside = (slice(None), slice(None), self.rows, self.columns)
-        around, middle = images.sum((2, 3), keepdim=True), images[inside]
-        pixels = images.shape[2] * images.shape[3] - middle.shape[2] * middle.shape[3]
-        hidden = images.clone()
-        hidden[inside] = (around - middle.sum((2, 3), keepdim=True)) / pixels
+        middle, hidden = images[inside], images.clone()
+        hidden[inside] = 0
+        around = images[0, 0].numel() - middle[0, 0].numel()
+        hidden[inside] = hidden.sum((2, 3), keepdim=True) / around
         code = self.autoencoder.encode(hidden)
         return square(self.autoencoder.decode(code)[inside] - middle), code
 

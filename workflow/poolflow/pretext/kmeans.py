@@ -22,6 +22,8 @@ def clusters(task, model, clusters: int | str | None = None, starts: int = 3, mo
     from sklearn.cluster import KMeans
     from sklearn.metrics import silhouette_score
 
+    if starts < 1 or most < 2:
+        raise StageError(f"starts, most: found {starts} and {most}, expected at least 1 and 2")
     features = task.features
     count, rng = task.classes if clusters is None else clusters, task.rng("clusters")
     if count == "silhouette":

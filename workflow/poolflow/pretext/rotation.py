@@ -11,6 +11,7 @@ from torch import nn
 
 from poolflow import networks
 from poolflow.stage import StageError
+from poolflow.task import one_of
 
 NETWORK = True
 GIVES = ("features", "scores")
@@ -50,6 +51,7 @@ def train(
     precision="float32",
 ):
     """Train on the four rotations of each image of a batch, mirrored or not if `flip`."""
+    one_of("precision", precision, "float32", "bfloat16")
     updates = task.optimizer(model.parameters(), optimizer, learning_rate, weight_decay)
     for _ in task.epochs(epochs, model=model, optimizer=updates):
         for rows in task.batches(batch_size):

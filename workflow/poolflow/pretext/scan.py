@@ -10,12 +10,15 @@ the bare features, so that networks of any scale start unsure. The cluster of an
 Cost: 2 epochs N passes for the first phase, 2 self_epochs N for the second, O(N^2 D) for the neighbours.
 """
 
+import math
+
 import torch
 import torch.nn.functional as F
 from torch import nn
 
 from poolflow import networks, views
 from poolflow.stage import StageError
+from poolflow.task import one_of
 
 NETWORK = True
 GIVES = ("features", "clusters")
@@ -64,6 +67,7 @@ def train(
     precision="float32",
 ):
     """Train both phases, from the weights of the task that this one builds on."""
+    one_of("precision", precision, "float32", "bfloat16")
     if not 0 < neighbours < task.size:
         raise StageError(f"neighbours: found {neighbours}, expected 1..{task.size - 1}, fewer than the images")
     trained = {key.removeprefix("network."): value for key, value in task.base.items() if key.startswith("network.")}
@@ -74,14 +78,14 @@ def train(
         return model(task.standard(views.strong(views.unit(task.images[rows]), flip=flip)), precision)
 
     updates = task.optimizer(model.parameters(), optimizer, learning_rate, weight_decay)
-    for _ in task.epochs(epochs, "scan", model=model, optimizer=updates):
+    for _ in task.epochs(epochs, model=model, optimizer=updates):
         for rows in task.batches(batch_size):
             near = nearest[rows, torch.randint(neighbours, (len(rows),)).to(task.device)]
             here, there = strong(torch.cat([rows, near])).chunk(2)
             task.update(scan_loss(here, there, entropy), updates, learning_rate)
 
     updates = task.optimizer(model.parameters(), optimizer, learning_rate, weight_decay)
-    for _ in task.epochs(self_epochs, "self-label", model=model, optimizer=updates) if self_epochs else ():
+    for _ in task.epochs(self_epochs, "self_epochs", model=model, optimizer=updates) if self_epochs else ():
         for rows in task.batches(self_batch_size):
             with torch.no_grad():
                 sure, found = model(task.normalise(task.images[rows]), precision).softmax(dim=1).max(dim=1)
@@ -104,9 +108,10 @@ def nearest_neighbours(features, count):
 
 def scan_loss(here, there, weight):
     """Return the loss of logits (n, clusters) of images and of a neighbour of each."""
-    agree = (here.log_softmax(1) + there.log_softmax(1)).logsumexp(1)
-    mean = (here.softmax(1)).mean(0)
-    return -agree.mean() + weight * torch.special.xlogy(mean, mean).sum()
+    here, there = here.log_softmax(1), there.log_softmax(1)
+    agree = (here + there).logsumexp(1)
+    log_mean = here.logsumexp(0) - math.log(len(here))  # where p is below the least float its gradient is finite so
+    return -agree.mean() + weight * (log_mean.exp() * log_mean).sum()
 
 
 def features(task, model):

@@ -14,9 +14,11 @@ from torch import nn
 
 from poolflow import networks, views
 from poolflow.stage import StageError
+from poolflow.task import one_of
 
 NETWORK = True
 GIVES = ("features", "scores")
+JITTER = 0.4  # of the jittered variant, as in training
 
 
 class Model(nn.Module):
@@ -35,6 +37,8 @@ class Model(nn.Module):
 
 def build(task, projection=128):
     """Return the untrained model, with a projection to that many dimensions."""
+    if projection < 1:
+        raise StageError(f"projection: found {projection}, expected at least 1")
     network = task.network()
     return Model(network, networks.width(network, task.shape), projection)
 
@@ -59,6 +63,7 @@ def train(
     """Train on two views of each image in a batch; `crop` to `grey` are those of `poolflow.views.view`."""
     if not temperature > 0:
         raise StageError(f"temperature: found {temperature}, expected more than 0")
+    one_of("precision", precision, "float32", "bfloat16")
     updates = task.optimizer(model.parameters(), optimizer, learning_rate, weight_decay)
     for _ in task.epochs(epochs, model=model, optimizer=updates):
         for rows in task.batches(batch_size):
@@ -81,8 +86,7 @@ def features(task, model, layer="penultimate"):
 
     The published code clusters the projection.
     """
-    if layer not in ("penultimate", "projection"):
-        raise StageError(f"layer: found {layer!r}, expected penultimate or projection")
+    one_of("layer", layer, "penultimate", "projection")
 
     def unit(images, rows):
         hidden, projected = model(task.normalise(images))
@@ -95,10 +99,13 @@ def scores(task, model, negatives=512, temperature=0.1):
     """Return each image's mean contrastive loss (N,) in nats."""
     if not 0 < negatives < task.size:
         raise StageError(f"negatives: found {negatives}, expected 1..{task.size - 1}, less than the pool's size")
+    if not temperature > 0:
+        raise StageError(f"temperature: found {temperature}, expected more than 0")
     # One more than needed: an image that is among them has the others, every other image those but the last.
     drawn = task.rng("negatives").choice(task.size, negatives + 1, replace=False)
     others = torch.from_numpy(task.map(lambda images, rows: model(task.normalise(images))[1], torch.from_numpy(drawn)))
     others, drawn = others.to(task.device), torch.from_numpy(drawn).to(task.device)
+    factors = views.draw_factors(task.size, JITTER)  # an image has the same in whatever batch it comes
 
     def losses(images, rows):
         images = views.unit(images)
@@ -106,12 +113,14 @@ def scores(task, model, negatives=512, temperature=0.1):
         hidden = rows[:, None] == drawn
         hidden[:, -1] |= ~hidden.any(dim=1)
         against = (anchor @ others.T / temperature).masked_fill(hidden, -torch.inf)
-        altered = [views.mirrored, views.blurred, views.jittered, *([views.greyed] if images.shape[1] == 3 else [])]
+        jittered = views.changed(images, factors=factors[:, rows.cpu()])
+        variants = [views.mirrored(images), views.blurred(images), jittered]
+        variants += [views.greyed(images)] if images.shape[1] == 3 else []
         total = 0
-        for alter in altered:
-            _, variant = model(task.standard(alter(images)))
+        for variant in variants:
+            _, variant = model(task.standard(variant))
             positive = (anchor * variant).sum(dim=1, keepdim=True) / temperature
             total = total - torch.cat([positive, against], dim=1).log_softmax(dim=1)[:, 0]
-        return (total / len(altered)).double()
+        return (total / len(variants)).double()
 
     return task.map(losses, what="scores")

@@ -12,7 +12,7 @@ from torch import nn
 
 from poolflow.pretext._autoencoder import Autoencoder, signed, square
 from poolflow.stage import StageError
-from poolflow.task import Best
+from poolflow.task import Best, one_of
 
 GIVES = ("features", "scores")
 
@@ -82,6 +82,5 @@ def features(task, model):
 
 def scores(task, model, score="reconstruction", kl=128.0):
     """Return each image's loss (N,): its "reconstruction" error, or the "total"."""
-    if score not in ("reconstruction", "total"):
-        raise StageError(f"score: found {score!r}, expected reconstruction or total")
+    one_of("score", score, "reconstruction", "total")
     return total(task, model, kl if score == "total" else 0.0)
