@@ -6,8 +6,8 @@ the cosine of its features. First phase: minimise -log <p(x), p(x')> for an imag
 of `self_epochs`: images whose probability exceeds `threshold` as they are teach the network their class on strongly
 altered images, by a cross-entropy that weighs the classes alike. A small network that is sure of few images loses
 clusters in it, so there is none unless set; the papers' recipes have it. The last layer sees unit vectors times 10, not
-the bare features, so that networks of any scale start unsure. The cluster of an image is its most probable class.
-Cost: 2 epochs N passes for the first phase, 2 self_epochs N for the second, O(N^2 D) for the neighbours.
+the bare features, so that networks of any scale start unsure. The cluster of an image is its most probable class. Cost:
+2 epochs N passes for the first phase, 2 self_epochs N for the second, O(N^2 D) for the neighbours.
 """
 
 import math

@@ -5,7 +5,9 @@ of its image, -log(exp(s / T) / sum over the 2 n - 1 others of exp(s' / T)), s t
 network's penultimate layer is followed by a projection of one hidden layer. Score: the mean of that loss between an
 image and variants of it, each altered in one way: mirrored, blurred, jittered, grey (Chandra et al. 2021, section 5.2;
 grey images have no fourth). The others in its denominator are `negatives` images drawn once, the same for every image;
-the published code has none, so that its loss is 0 for every image. Cost: 2 epochs N passes forward and backward.
+the published code has none, so that its loss is 0 for every image. High are images that many others resemble (on MNIST
+the ones); an image unlike all others is easily told from them and scores low. Cost: 2 epochs N passes forward and
+backward.
 """
 
 import torch
