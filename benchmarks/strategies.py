@@ -37,16 +37,12 @@ FAMILIES = {
     "control": "random most_certain",
 }
 # Strategies that get a smaller pool, with a state of its own: rows, reason.
-SMALLER = {}
+SMALLER = {"vaal": (6000, "20 epochs over 60,000 images take an hour on one thread")}
 REFERENCES = ("random", "entropy", "coreset")
 INITIAL, BUDGET, SHOWN, DRAWS = 600, 60, 20, 200
-TRAINING = with_defaults({}, SCHEMA["training"])
-# What the rules pass of the settings of a training: not what they have read.
-TRAINING, MEMBERS, PASSES = (
-    {key: value for key, value in TRAINING.items() if key not in ("recipe", "members", "passes")},
-    TRAINING["members"],
-    TRAINING["passes"],
-)
+DEFAULTS = with_defaults({}, SCHEMA["training"])
+# What the rules pass to a training: the other keys are for them.
+TRAINING = {key: value for key, value in DEFAULTS.items() if key not in ("recipe", "members", "passes")}
 SELECTION = {"parameters": {}, "seed": 0, "threads": 1}
 LEARNER = "mnist/lenet"
 
@@ -80,7 +76,8 @@ def main(root, out, rows, only):
         done = [strategy for strategy in wanted if strategy not in failed]
         for strategy in done:
             shutil.copy(folder / str(sizes[strategy]) / strategy / "labeled.h5", Path(out, "labeled", f"{strategy}.h5"))
-        draw_all(Path(out), order, [(strategy, states[sizes[strategy]]) for strategy in done])
+        if done:
+            draw_all(Path(out), order, [(strategy, states[sizes[strategy]]) for strategy in done], states[rows])
     if failed:
         sys.exit(f"{len(failed)} of {len(wanted)} strategies failed: {', '.join(failed)}")
 
@@ -135,13 +132,14 @@ def acquire_all(folder, dataset, rows, names):
         (folder / kind).mkdir()
         model = folder / kind / "model.pt"
         job = f"{LEARNER}/random{'' if kind == PLAIN else f'+{kind}'}/seed0/cycle0"
-        config = TRAIN | network(kind) | {"training": TRAINING, "members": MEMBERS if kind == ENSEMBLE else 1}
+        members = DEFAULTS["members"] if kind == ENSEMBLE else 1
+        config = TRAIN | network(kind) | {"training": TRAINING, "members": members}
         metrics = folder / kind / "metrics.json"
         cost = stage("train", job, config, first | {"model": model, "metrics": metrics})
         accuracy = json.loads(metrics.read_text())["test_accuracy"]
         show(f"{where}, train {kind} ({100 * accuracy:.1f} % right)", cost)
         for need in sorted(need for other, need in used if other == kind):
-            config = EMBED | network(kind) | ({"passes": PASSES, "seed": 0} if need == "mc_probs" else {})
+            config = EMBED | network(kind) | ({"passes": DEFAULTS["passes"], "seed": 0} if need == "mc_probs" else {})
             options = pool | {"need": need, "model": model, "out": folder / kind / f"{need}.h5"}
             show(f"{where}, embed {kind} {need}", stage("embed", job, config, options))
 
@@ -244,8 +242,8 @@ def costs_in_order(order, costs):
     return [(name, costs[name]) for name in order if name in costs]
 
 
-def draw_all(out, order, done):
-    """Write the pictures of (strategy, state) pairs, in the order given."""
+def draw_all(out, order, done, most):
+    """Write the pictures of (strategy, state) pairs, in the order given; the heat map of those of the state `most`."""
     # Not at the top: what this process has loaded would count in the peak memory of those that it starts.
     from poolflow import contact_sheet, store
 
@@ -261,10 +259,9 @@ def draw_all(out, order, done):
         figure.savefig(out / "sheets" / f"{name}.png", dpi=contact_sheet.DPI)
     wrong = {name: state.wrong[state.asked(name)] for name, state in done}
     overview(images, wrong, order).savefig(out / "overview.png", dpi=contact_sheet.DPI)
-    main_state = done[0][1] if done else None
-    names = [name for name, state in done if state is main_state]
+    names = [name for name, state in done if state is most]
     if names:
-        shares = [[main_state.overlap(name, other) for other in names] for name in names]
+        shares = [[most.overlap(name, other) for other in names] for name in names]
         overlap_map(np.array(shares), names).savefig(out / "overlap.png", dpi=120)
 
 
@@ -272,7 +269,7 @@ def overview(images, wrong, order):
     """Return a figure with a row of the first images of each strategy, framed where the network has them wrong."""
     from matplotlib.figure import Figure
 
-    side, gap, left, top, frame = 56, 8, 250, 30, 3
+    side, gap, left, top, frame = 56, 8, 270, 30, 3
     cell = side + gap
     canvas = np.full((top + len(images) * cell, left + SHOWN * cell, 3), 255, np.uint8)
     figure = Figure(figsize=(canvas.shape[1] / 100, canvas.shape[0] / 100), dpi=100)
@@ -312,7 +309,7 @@ def overlap_map(percent, names):
         panel.text(column, row, f"{value:.0f}", ha="center", va="center", fontsize=6, color=color)
     panel.set_xticks(range(len(names)), names, rotation=90, fontsize=7)
     panel.set_yticks(range(len(names)), names, fontsize=7)
-    panel.set_title(f"of {BUDGET} images asked for, those that another strategy asks for as well", fontsize=9)
+    panel.set_title(f"images that two strategies share, of {BUDGET}", fontsize=9)
     figure.colorbar(drawn, ax=panel, label="images in common (%)", shrink=0.6)
     return figure
 
