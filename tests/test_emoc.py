@@ -195,7 +195,7 @@ def parts(view, rows, scores, size):
 ORDERED = {
     min_sets: lambda p: 1 - p.max(axis=1),
     one_vs_two_sets: lambda p: 1 + np.sort(p)[:, -2] - np.sort(p)[:, -1],
-    max_sets: lambda p: p.max(axis=1),
+    max_sets: lambda p: p.max(axis=1) - 1,
 }
 
 

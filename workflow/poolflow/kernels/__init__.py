@@ -8,6 +8,7 @@ from poolflow.kernels.coverage import max_herding, prob_cover
 from poolflow.kernels.kcenter import k_center_greedy
 from poolflow.kernels.typicality import typiclust
 from poolflow.kernels.uncertainty import (
+    certainty,
     entropy,
     least_confidence,
     margin,
@@ -24,6 +25,7 @@ __all__ = [
     "bait",
     "bald",
     "batch_bald",
+    "certainty",
     "entropy",
     "k_center_greedy",
     "least_confidence",

@@ -68,6 +68,15 @@ def vote_margin(mc_probs):
     return 1 - _lead(_votes(mc_probs))
 
 
+def certainty(probs):
+    """Return minus the probability of all classes but the predicted one, (N,) float64, for `probs` (N, C).
+
+    The order of max_c p_c, also among images where that is 1 to the precision of float32.
+    """
+    probs = _check.probabilities(probs)
+    return -np.sort(probs, axis=1)[:, :-1].sum(axis=1, dtype=np.float64)
+
+
 def _votes(mc_probs):
     """Return each class's share of the votes, (N, C) float64."""
     mc_probs = _check.probabilities(mc_probs, ndim=3, name="mc_probs")

@@ -1,11 +1,13 @@
 """Variation ratio of an ensemble: ask for the images on whose class the fewest members agree.
 
 Freeman (1965); Beluch et al. (2018), the ENS-varR of Chandra et al. (2021) with three members (`training.members`).
-Score: 1 - the share of the most frequent class among the members' votes. With few members most images tie, and ties go
-to the lower row. Cost: K networks to train and run, then O(N K C).
+Score: 1 - the share of the most frequent class among the members' votes. Of few members most images tie, and ties come
+in random order; with three members this is the choice of the other two rules of votes. Cost: K networks to train and
+run, then O(N K C).
 """
 
-from poolflow.kernels import top_k, variation_ratio
+from poolflow.kernels import variation_ratio
+from poolflow.strategies._votes import most_disputed
 
 NEEDS = ("ensemble_probs",)
 LEARNER = "ensemble"
@@ -13,4 +15,4 @@ LEARNER = "ensemble"
 
 def select(pool, budget, rng):
     """Return the `budget` unlabelled rows of the highest score, best first."""
-    return top_k(variation_ratio(pool.ensemble_probs), budget, rows=pool.unlabeled)
+    return most_disputed(variation_ratio(pool.ensemble_probs), budget, rng, pool.unlabeled)

@@ -1,11 +1,13 @@
 """Vote entropy of a committee: ask for the images whose votes have the largest entropy.
 
 Dagan & Engelson (1995); Settles (2009), section 3.2. The committee is an ensemble of networks (`training.members`).
-Score: -sum_c (V_c / K) ln (V_c / K) of the numbers of votes V, in nats. With few members most images tie, and ties go
-to the lower row. Cost: K networks to train and run, then O(N K C).
+Score: -sum_c (V_c / K) ln (V_c / K) of the numbers of votes V, in nats. Of few members most images tie, and ties come
+in random order; with three members this is the choice of the other two rules of votes. Cost: K networks to train and
+run, then O(N K C).
 """
 
-from poolflow.kernels import top_k, vote_entropy
+from poolflow.kernels import vote_entropy
+from poolflow.strategies._votes import most_disputed
 
 NEEDS = ("ensemble_probs",)
 LEARNER = "ensemble"
@@ -13,4 +15,4 @@ LEARNER = "ensemble"
 
 def select(pool, budget, rng):
     """Return the `budget` unlabelled rows of the highest score, best first."""
-    return top_k(vote_entropy(pool.ensemble_probs), budget, rows=pool.unlabeled)
+    return most_disputed(vote_entropy(pool.ensemble_probs), budget, rng, pool.unlabeled)
