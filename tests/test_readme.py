@@ -42,7 +42,7 @@ def test_the_notebook_s_lines_read_the_labelled_images(finished, monkeypatch):
     text, _ = [text for language, text in BLOCKS if language == "python" and text.startswith("import h5py")]
     assert len(text.strip().splitlines()) == 5  # the import, and three lines
     monkeypatch.chdir(finished.folder)
-    for old, new in (("results/digits/", "results/tiny/"), ("margin", "entropy"), ("cycle4", "cycle2")):
+    for old, new in (("results/digits/", "results/tiny/"), ("margin", "entropy"), ("cycle3", "cycle2")):
         text = text.replace(old, new)
     names = {}
     exec(text, names)
