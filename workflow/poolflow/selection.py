@@ -6,7 +6,7 @@ import numpy as np
 
 from poolflow import store
 from poolflow.candidates import Candidates, inputs
-from poolflow.kernels._check import InputError
+from poolflow.errors import InputError
 from poolflow.stage import StageError
 
 

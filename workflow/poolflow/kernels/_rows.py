@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from poolflow.kernels import _check
+from poolflow.errors import InputError
 
 BLOCK = 2**22  # values read, or evaluated, at a time
 CACHE = 2**15  # float64 values that stay near the processor
@@ -20,7 +20,7 @@ def load(features, name="features"):
     if not hasattr(features, "shape"):
         features = np.asarray(features)
     if len(features.shape) != 2 or not features.shape[1]:
-        raise _check.InputError(f"{name}: found shape {tuple(features.shape)}, expected (N, D)")
+        raise InputError(f"{name}: found shape {tuple(features.shape)}, expected (N, D)")
     if not isinstance(features, np.ndarray) and 4 * features.shape[0] * features.shape[1] <= MEMORY:
         features = features[:]
     if isinstance(features, np.ndarray):
@@ -31,9 +31,7 @@ def load(features, name="features"):
         peak = max(block.max(), -block.min())
         if not np.isfinite(peak):
             row, column = np.argwhere(~np.isfinite(block))[0]
-            raise _check.InputError(
-                f"{name}[{start + row}, {column}]: found {block[row, column]}, expected a finite float32"
-            )
+            raise InputError(f"{name}[{start + row}, {column}]: found {block[row, column]}, expected a finite float32")
         largest = max(largest, float(peak))
     return features, largest
 

@@ -4,7 +4,7 @@ import operator
 
 import numpy as np
 
-from poolflow.kernels import _check
+from poolflow.errors import InputError
 
 
 def quotas(sizes, total, rng, proportional=False):
@@ -34,13 +34,13 @@ def quotas(sizes, total, rng, proportional=False):
     """
     sizes = np.asarray(sizes)
     if sizes.ndim != 1 or not np.issubdtype(sizes.dtype, np.integer):
-        raise _check.InputError(f"sizes: found {sizes.dtype} of shape {sizes.shape}, expected integers (K,)")
+        raise InputError(f"sizes: found {sizes.dtype} of shape {sizes.shape}, expected integers (K,)")
     sizes = sizes.astype(np.int64)
     if (sizes < 0).any():
         cluster = int(np.argmax(sizes < 0))
-        raise _check.InputError(f"sizes[{cluster}]: found {sizes[cluster]}, expected 0 or more")
+        raise InputError(f"sizes[{cluster}]: found {sizes[cluster]}, expected 0 or more")
     if not 0 < operator.index(total) <= sizes.sum():
-        raise _check.InputError(f"total: found {total}, expected 1..{sizes.sum()}")
+        raise InputError(f"total: found {total}, expected 1..{sizes.sum()}")
     return _proportional(sizes, total) if proportional else _equal(sizes, total, rng)
 
 

@@ -9,6 +9,7 @@ import operator
 
 import numpy as np
 
+from poolflow.errors import InputError
 from poolflow.kernels import _check, _rows, _threads
 
 GROUP = 256  # rows that share a partial sum of the draw
@@ -191,7 +192,7 @@ def _validated(probs, features, budget):
     probs = np.asarray(_check.probabilities(probs), np.float32)
     features, _ = _rows.load(np.asarray(features))
     if len(probs) != len(features):
-        raise _check.InputError(f"features: found {len(features)} rows, expected {len(probs)} as in probs")
+        raise InputError(f"features: found {len(features)} rows, expected {len(probs)} as in probs")
     if not 0 < operator.index(budget) <= len(probs):
-        raise _check.InputError(f"budget: found {budget}, expected 1..{len(probs)}")
+        raise InputError(f"budget: found {budget}, expected 1..{len(probs)}")
     return probs, features

@@ -2,6 +2,7 @@
 
 import numpy as np
 
+from poolflow.errors import InputError
 from poolflow.kernels import _check
 
 LARGEST = 6000  # C x D: a matrix of that many rows and columns takes 288 MB
@@ -45,12 +46,10 @@ def bait(probs, features, labeled, budget, regularisation=1.0):
     probs = _check.probabilities(probs).astype(np.float64)
     features = _check.finite(features).astype(np.float64)
     if len(probs) != len(features):
-        raise _check.InputError(f"features: found {len(features)} rows, expected {len(probs)}, those of probs")
+        raise InputError(f"features: found {len(features)} rows, expected {len(probs)}, those of probs")
     if probs.shape[1] * features.shape[1] > LARGEST:
         found = f"{probs.shape[1]} classes x {features.shape[1]} features"
-        raise _check.InputError(
-            f"features: found {found} = {probs.shape[1] * features.shape[1]}, expected at most {LARGEST}"
-        )
+        raise InputError(f"features: found {found} = {probs.shape[1] * features.shape[1]}, expected at most {LARGEST}")
     labeled = _check.rows(labeled, len(features))
     _check.within(budget, len(features) - len(labeled))
     _check.positive("regularisation", regularisation)

@@ -2,6 +2,7 @@
 
 import numpy as np
 
+from poolflow.errors import InputError
 from poolflow.kernels import _check
 
 TIE = 1e-12  # nats; gains nearer than this are equal
@@ -97,7 +98,7 @@ def batch_bald(mc_probs, budget, rng, joint_samples=10_000):
     count, passes, classes = mc_probs.shape
     _check.within(budget, count)
     if joint_samples < 1:
-        raise _check.InputError(f"joint_samples: found {joint_samples}, expected at least 1")
+        raise InputError(f"joint_samples: found {joint_samples}, expected at least 1")
     negentropies, rows = _negentropies(mc_probs), np.arange(count)
     weights, posteriors = np.ones(1), _uniform(1, passes)
     scores = _gains(weights, posteriors, mc_probs, negentropies, rows)  # BALD

@@ -2,6 +2,7 @@
 
 import numpy as np
 
+from poolflow.errors import InputError
 from poolflow.kernels import _check
 
 MAX_PAIRS = 2**27  # pairs of rows nearer than delta that are held, 14 bytes each while the graph is built
@@ -180,7 +181,7 @@ def _graph(features, delta):
         rows, columns = map(np.concatenate, zip(*found, strict=True))
         total += len(rows)
         if total > MAX_PAIRS:
-            raise _check.InputError(
+            raise InputError(
                 f"delta: found {delta}, which joins more than {MAX_PAIRS} pairs of rows, the most that is held"
             )
         degrees += np.bincount(rows, minlength=count)
@@ -322,11 +323,11 @@ def _checked_weights(weights, count):
         return np.full(count, 1 / count)
     weights = np.asarray(weights, dtype=np.float64)
     if weights.shape != (count,):
-        raise _check.InputError(f"weights: found shape {weights.shape}, expected ({count},)")
+        raise InputError(f"weights: found shape {weights.shape}, expected ({count},)")
     bad = ~(np.isfinite(weights) & (weights >= 0))
     if bad.any():
         place = int(np.argmax(bad))
-        raise _check.InputError(f"weights[{place}]: found {weights[place]}, expected a finite number of at least 0")
+        raise InputError(f"weights[{place}]: found {weights[place]}, expected a finite number of at least 0")
     if not weights.any():
-        raise _check.InputError("weights: found 0 everywhere, expected one above")
+        raise InputError("weights: found 0 everywhere, expected one above")
     return weights

@@ -2,6 +2,7 @@
 
 import numpy as np
 
+from poolflow.errors import InputError
 from poolflow.kernels import _check
 
 SMALL = 5  # clusters of no more rows come last
@@ -52,7 +53,7 @@ def typiclust(features, labeled, budget, rng, max_clusters=500, neighbours=20):
     features, labeled = _check.selection(features, labeled, budget)
     for name, value in (("max_clusters", max_clusters), ("neighbours", neighbours)):
         if value < 1:
-            raise _check.InputError(f"{name}: found {value}, expected at least 1")
+            raise InputError(f"{name}: found {value}, expected at least 1")
     count = min(len(labeled) + budget, max_clusters)
     clusters = _kmeans(features, count, rng)
     sizes = np.bincount(clusters, minlength=count)

@@ -2,6 +2,7 @@
 
 import numpy as np
 
+from poolflow.errors import InputError
 from poolflow.kernels import _check
 
 
@@ -110,8 +111,8 @@ def top_k(scores, k, rows):
     """
     candidates = np.asarray(scores)[rows]
     if np.isnan(candidates).any():
-        raise _check.InputError(f"scores[{rows[np.argmax(np.isnan(candidates))]}] is NaN")
+        raise InputError(f"scores[{rows[np.argmax(np.isnan(candidates))]}] is NaN")
     if not 0 < k <= len(rows):
-        raise _check.InputError(f"k: found {k}, expected 1..{len(rows)}")
+        raise InputError(f"k: found {k}, expected 1..{len(rows)}")
     best = np.argsort(-candidates, kind="stable")[:k]
     return rows[best], candidates[best]
