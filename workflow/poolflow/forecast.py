@@ -12,8 +12,8 @@ earlier jobs say, those of the study and of all others below results/:
   cycles, since more labels take longer, or else the nearest cycle.
 - Else the median of all jobs of the rule: `rule`. With none it is unknown, and a sum with unknown parts a lower bound.
 
-A job that takes its result from Snakemake's cache costs nothing. The wall time is that of list scheduling: jobs start in
-the order of the dry run as soon as what they need is made and their threads are free.
+A job that takes its result from Snakemake's cache costs nothing. The wall time is that of list scheduling: jobs start
+in the order of the dry run, as soon as what they need is made and their threads are free.
 """
 
 import argparse
@@ -92,26 +92,29 @@ class DryRun(logging.Filter):
 
     def filter(self, record):
         if getattr(record, "event", None) == LogEvent.JOB_INFO and record.output:
-            plain = [
-                tuple(re.sub(r" \([^)]*\)$", "", path) for path in paths) for paths in (record.input, record.output)
-            ]
-            names = dict(record.wildcards) | {"study": plain[1][0].split("/")[1]}
-            device = re.search(r'"device": "(\w+)"', record.shellcmd or "")
-            self.jobs.append(
-                Planned(
-                    record.rule_name,
-                    tuple(sorted(names.items())),
-                    *plain,
-                    record.threads,
-                    next((word for text, word in REASONS.items() if text in record.reason), "other"),
-                    device.group(1) if device else "",
-                )
-            )
-        elif found := re.match(
-            r"Output file (.*) will be obtained from global between-workflow cache", str(record.msg)
-        ):
+            self.jobs.append(planned(record))
+        elif found := re.match(r"Output file (.*) will be obtained from global between-workflow", str(record.msg)):
             self.cached.add(found.group(1))
         return record.levelno >= logging.WARNING
+
+
+def planned(record):
+    """Return the job that a log record of Snakemake's dry run describes."""
+    inputs, outputs = (
+        tuple(re.sub(r" \([^)]*\)$", "", path) for path in paths)  # "model.pt (ancient)"
+        for paths in (record.input, record.output)
+    )
+    names = dict(record.wildcards) | {"study": outputs[0].split("/")[1]}
+    device = re.search(r'"device": "(\w+)"', record.shellcmd or "")
+    return Planned(
+        rule=record.rule_name,
+        names=tuple(sorted(names.items())),
+        inputs=inputs,
+        outputs=outputs,
+        threads=record.threads,
+        why=next((word for text, word in REASONS.items() if text in record.reason), "other"),
+        device=device.group(1) if device else "",
+    )
 
 
 def dry_run(arguments):
@@ -150,36 +153,39 @@ def rule_files():
 
 def earlier_jobs(results):
     """Return the jobs that left a benchmark file below `results`."""
-    patterns = {
-        rule: re.compile(
-            re.sub(
-                r"\\\{(\w+)\\\}", lambda m: f"(?P<{m.group(1)}>{WILDCARDS.get(m.group(1), '[^/]+')})", re.escape(path)
-            )
-        )
-        for rule, (path, _) in rule_files().items()
-    }
+    patterns = {rule: matching(path) for rule, (path, _) in rule_files().items()}
     jobs = []
     for folder in sorted(Path(results).glob("*/benchmarks")):
         for path in sorted(folder.rglob("*.tsv")):
             relative = str(path.relative_to(folder))
-            found = next(((rule, m) for rule, p in patterns.items() if (m := p.fullmatch(relative))), None)
+            rule, match = next(
+                ((rule, m) for rule, p in patterns.items() if (m := p.fullmatch(relative))), (None, None)
+            )
             with open(path, newline="") as file:
                 row = next(csv.DictReader(file, delimiter="\t"), None)
-            if found and row:
-                rule, match = found
-                sizes = [size_of(folder.parent / p.format(**match.groupdict())) for p in rule_files()[rule][1]]
+            if match and row:
+                names = match.groupdict()
                 memory = number(row["max_rss"])
+                sizes = [size_of(folder.parent / output.format(**names)) for output in rule_files()[rule][1]]
                 jobs.append(
                     Earlier(
-                        rule,
-                        tuple(sorted((match.groupdict() | {"study": folder.parent.name}).items())),
-                        number(row["s"]),
-                        number(row["cpu_time"]),
-                        None if memory is None else memory * 2**20,
-                        None if None in sizes else sum(sizes),
+                        rule=rule,
+                        names=tuple(sorted((names | {"study": folder.parent.name}).items())),
+                        seconds=number(row["s"]),
+                        cpu=number(row["cpu_time"]),
+                        memory=None if memory is None else memory * 2**20,
+                        size=None if None in sizes else sum(sizes),
                     )
                 )
     return jobs
+
+
+def matching(path):
+    """Return the regular expression of the files that a path with wildcards stands for."""
+    parts = re.split(r"\{(\w+)\}", path)  # text, wildcard, text, ...
+    for index, part in enumerate(parts):
+        parts[index] = f"(?P<{part}>{WILDCARDS.get(part, '[^/]+')})" if index % 2 else re.escape(part)
+    return re.compile("".join(parts))
 
 
 def number(text):
@@ -206,7 +212,7 @@ class History:
         self.known = {}
 
     def estimate(self, job, quantity):
-        """Return (expected value, own, alike or rule, the earlier jobs behind it); (None, "unknown", ()) without any."""
+        """Return (value, own, alike or rule, the earlier jobs behind it); (None, "unknown", ()) without any."""
         cycle = dict(job.names).get("cycle")
         for look, key in enumerate(looks(job)):
             kind = "own" if look == 0 else "alike" if key[1:] else "rule"
@@ -280,7 +286,6 @@ def forecast(jobs, cached, history, cores):
         of = [index for index, job in enumerate(jobs) if rule in (job.rule, None)]
         why = Counter("from the cache" if costs[i]["cpu"][1] == "cached" else jobs[i].why for i in of)
         kinds = Counter(costs[i]["cpu"][1] for i in of)
-        behind = {key: jobs for i in of for _, key, jobs in [costs[i]["cpu"]]}
         behind = {id(earlier) for i in of for earlier in set(costs[i]["cpu"][2])}
         gpu = [costs[i]["seconds"][0] for i in of if jobs[i].device == "cuda"]
         memory = [costs[i]["memory"][0] for i in of if costs[i]["memory"][0] is not None]
@@ -288,9 +293,9 @@ def forecast(jobs, cached, history, cores):
             (
                 rule or "all",
                 str(len(of)),
-                "" if rule is None else listed(why, len(of)),
+                "-" if rule is None else listed(why, len(of)),
                 total([costs[i]["cpu"][0] for i in of], duration),
-                total(gpu, duration) if gpu else "",
+                total(gpu, duration) if gpu else "-",
                 bytes_(max(memory)) if memory else "unknown",
                 total([costs[i]["size"][0] for i in of], bytes_),
                 f"{len(behind)}: {listed(kinds, len(of))}" if behind else listed(kinds, len(of)),
@@ -304,14 +309,17 @@ def notes(jobs, costs, cores):
     seconds = [cost["seconds"][0] for cost in costs]
     known = [value or 0.0 for value in seconds]
     least = ">= " if None in seconds else "about "
-    chain = schedule(jobs, known, sum(job.threads for job in jobs))
+    wall = least + duration(schedule(jobs, known, cores))
+    chain = least + duration(schedule(jobs, known, sum(job.threads for job in jobs)))
+    if not any(cost["seconds"][2] for cost in costs) and None in seconds:
+        wall = chain = "unknown"
     replaced = sum(size_of(path) or 0 for job in jobs for path in job.outputs)
     lines = [
-        f"Wall time: {least}{duration(schedule(jobs, known, cores))} on {cores} core{'s' * (cores > 1)} (list scheduling);"
-        f" the longest chain of jobs alone takes {duration(chain)}.",
-        f"Disk: what is written; {bytes_(replaced)} of files that are there will be replaced. Memory: that of the"
-        " largest job.",
+        f"Wall time: {wall} on {cores} core{'s' * (cores > 1)} (list scheduling); the longest chain of jobs alone: {chain}.",
+        f"Disk: {bytes_(replaced)} of what is written replace files that are there. Memory: the largest job's.",
     ]
+    if any(cost["cpu"][0] == 0 and cost["cpu"][2] for cost in costs):
+        lines.append("CPU time: Snakemake measures none of jobs under about half a second.")
     if any(cost["cpu"][1] in ("alike", "rule", "unknown") for cost in costs):
         lines.append(
             "Earlier jobs: own = the same job; alike = jobs of the same names; rule = other jobs of the rule; unknown ="
@@ -355,7 +363,7 @@ def bytes_(count):
 
 def table(rows):
     """Return rows of text in aligned columns; a column that has nothing in it is left out."""
-    columns = [column for column in zip(COLUMNS, *rows, strict=True) if any(column[1:])]
+    columns = [column for column in zip(COLUMNS, *rows, strict=True) if set(column[1:]) != {"-"}]
     widths = [max(map(len, column)) for column in columns]
     right = ("jobs", "CPU time", "GPU time", "memory", "disk")
     lines = []
