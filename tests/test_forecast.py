@@ -83,7 +83,7 @@ def test_after_an_edit_of_a_strategy_its_earlier_jobs_are_counted_and_added(fini
     assert seconds(table["all"]["CPU time"]) == pytest.approx(whole, abs=0.06 if whole < 120 else 3)
     assert whole > 1
     # The edited strategy's first acquisition is its own doing; what comes after follows.
-    assert table["acquire"]["why"] == "code changed"
+    assert table["acquire"]["why"] == "2 code changed, 2 follows"
     assert {table[rule]["why"] for rule in files if rule != "acquire"} == {"follows"}
     sizes = [(project.folder / "results/tiny" / path).stat().st_size for path in expected]
     assert f"Disk: {forecast.bytes_(sum(sizes))} of what is written replace" in text
@@ -104,7 +104,7 @@ def test_a_changed_config_reruns_for_its_reasons(finished, tmp_path):
     table = rows(plan(project))
     counted = Counter(int(row["jobs"]) for row in (table["acquire"], table["train"], table["embed"]))
     assert counted == {8: 2, 4: 1}
-    assert set(table["acquire"]["why"].split(", ")) == {"4 params changed", "4 missing"}
+    assert set(table["acquire"]["why"].split(", ")) == {"2 params changed", "2 follows", "4 missing"}
     assert set(table["train"]["why"].split(", ")) == {"4 follows", "4 missing"}
     # No margin was ever asked for; its training is like that of other strategies of the same learner.
     assert table["acquire"]["earlier jobs"] == "16: 4 own, 4 rule"

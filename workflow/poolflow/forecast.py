@@ -112,9 +112,18 @@ def planned(record):
         inputs=inputs,
         outputs=outputs,
         threads=record.threads,
-        why=next((word for text, word in REASONS.items() if text in record.reason), "other"),
+        why=why(record.reason),
         device=device.group(1) if device else "",
     )
+
+
+def why(reason):
+    """Return the word for a reason of Snakemake's. Of params that changed, those of 16 hexadecimal digits are code."""
+    word = next((word for text, word in REASONS.items() if text in reason), "other")
+    if word != "params changed":
+        return word
+    changed = re.findall(r"'([^']*)'", reason.partition("Params have changed")[2])
+    return "code changed" if changed and all(re.fullmatch("[0-9a-f]{16}", value) for value in changed) else word
 
 
 def dry_run(arguments):
@@ -286,7 +295,8 @@ def forecast(jobs, cached, history, cores):
         of = [index for index, job in enumerate(jobs) if rule in (job.rule, None)]
         why = Counter("from the cache" if costs[i]["cpu"][1] == "cached" else jobs[i].why for i in of)
         kinds = Counter(costs[i]["cpu"][1] for i in of)
-        behind = {id(earlier) for i in of for earlier in set(costs[i]["cpu"][2])}
+        groups = {id(group): group for group in (costs[i]["cpu"][2] for i in of)}  # few, though of many jobs each
+        behind = {id(earlier) for group in groups.values() for earlier in group}
         gpu = [costs[i]["seconds"][0] for i in of if jobs[i].device == "cuda"]
         memory = [costs[i]["memory"][0] for i in of if costs[i]["memory"][0] is not None]
         rows.append(
@@ -314,8 +324,9 @@ def notes(jobs, costs, cores):
     if not any(cost["seconds"][2] for cost in costs) and None in seconds:
         wall = chain = "unknown"
     replaced = sum(size_of(path) or 0 for job in jobs for path in job.outputs)
+    on = f"{cores} core{'s' * (cores > 1)}"
     lines = [
-        f"Wall time: {wall} on {cores} core{'s' * (cores > 1)} (list scheduling); the longest chain of jobs alone: {chain}.",
+        f"Wall time: {wall} on {on} (list scheduling); the longest chain of jobs alone: {chain}.",
         f"Disk: {bytes_(replaced)} of what is written replace files that are there. Memory: the largest job's.",
     ]
     if any(cost["cpu"][0] == 0 and cost["cpu"][2] for cost in costs):
@@ -376,13 +387,19 @@ def table(rows):
     return "\n".join(lines)
 
 
+def number_of_cores(text):
+    """Return the number that Snakemake's option --cores stands for."""
+    return os.cpu_count() if text == "all" else int(text)
+
+
 def main():
     """Print the forecast."""
     parser = argparse.ArgumentParser(
         prog="python -m poolflow.forecast",
         description="What a run would make, why, and what it would cost. Other options are Snakemake's.",
+        allow_abbrev=False,
     )
-    parser.add_argument("-c", "--cores", type=int, default=os.cpu_count(), help="cores of the run (default: all here)")
+    parser.add_argument("-c", "--cores", type=number_of_cores, default="all", help="cores of the run (default: all)")
     args, others = parser.parse_known_args()
     jobs, cached = dry_run(["--cores", str(args.cores), *others])
     if not jobs:
