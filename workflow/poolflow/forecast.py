@@ -327,7 +327,7 @@ def notes(jobs, costs, cores):
     on = f"{cores} core{'s' * (cores > 1)}"
     lines = [
         f"Wall time: {wall} on {on} (list scheduling); the longest chain of jobs alone: {chain}.",
-        f"Disk: {bytes_(replaced)} of what is written replace files that are there. Memory: the largest job's.",
+        f"Disk: what is written; it replaces {bytes_(replaced)} of files that are there. Memory: the largest job's.",
     ]
     if any(cost["cpu"][0] == 0 and cost["cpu"][2] for cost in costs):
         lines.append("CPU time: Snakemake measures none of jobs under about half a second.")
