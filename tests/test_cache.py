@@ -3,9 +3,10 @@
 import h5py
 import pytest
 from conftest import Project
+from test_forecast import plan, rows
 
 STUDY = {
-    "initial_pools": ["random", "simclr", "vae"],
+    "initial_pools": ["k_center", "simclr", "vae"],  # features of SimCLR, its scores, those of a VAE
     "pretext": {"simclr": {"epochs": 1}, "vae": {"epochs": 1}},
     "strategies": ["random"],
     "seeds": [0, 1],
@@ -53,12 +54,12 @@ def test_a_second_study_does_not_train_again(shared):
     assert trained(shared, "second") == set()
     first, second = (shared.folder / "results" / study for study in ("first", "second"))
     files = [path.relative_to(first) for pattern in CACHED for path in first.glob(pattern)]
-    # dataset.h5, and for each seed model.pt, losses.csv and scores.h5 of both tasks
-    assert len(files) == 1 + 6 * len(STUDY["seeds"])
+    # dataset.h5, and for each seed model.pt, losses.csv and scores.h5 of both tasks and SimCLR's features.h5
+    assert len(files) == 1 + 7 * len(STUDY["seeds"])
     for path in files:
         assert (first / path).is_symlink()
         assert (first / path).resolve() == (second / path).resolve()
-    # Seeds are no params of Snakemake's, and must not be mistaken for one another.
+    # Seeds and outputs are wildcards, which Snakemake does not tell apart.
     assert len({(first / path).resolve() for path in files}) == len(files)
     with (
         h5py.File(second / "digits/pretext/vae/seed0/scores.h5") as a,
@@ -71,10 +72,12 @@ def test_what_comes_out_of_the_cache_is_what_a_run_without_it_makes(shared, tmp_
     alone = Project.new(tmp_path / "alone", STUDY | {"study": "alone"})
     alone.snakemake("--cores", "2", "--", *labeled("alone", [0]))
     assert trained(alone, "alone") == {(task, "seed0") for task in TASKS}
+    benchmarks = alone.folder / "results/alone/benchmarks/digits"
+    assert all((benchmarks / f"pretext/{task}/seed0/pretrain.tsv").exists() for task in TASKS)
     expected = contents(alone, "alone", 0)
     assert contents(shared, "second", 0) == contents(shared, "first", 0) == expected
-    for task in TASKS:
-        path = f"digits/pretext/{task}/seed0/scores.h5"
+    for name in ("simclr/seed0/features.h5", "simclr/seed0/scores.h5", "vae/seed0/scores.h5"):
+        path = f"digits/pretext/{name}"
         assert (shared.folder / "results/second" / path).read_bytes() == alone.files(path)[path]
 
 
@@ -83,6 +86,18 @@ def test_a_finished_study_stays_so_with_and_without_the_cache(shared, tmp_path):
     project.configure(STUDY, study="second")
     for option in ([], ["--cache"]):
         assert "Nothing to be done" in project.snakemake("-n", *option, "--", *labeled("second", STUDY["seeds"]))
+
+
+def test_the_forecast_says_what_comes_out_of_the_cache(shared, tmp_path):
+    project = shared.copy(tmp_path / "copy")
+    project.configure(STUDY, study="fifth", pretext={"simclr": {"epochs": 2}, "vae": {"epochs": 1}})
+    targets = ("--", *labeled("fifth", STUDY["seeds"]))
+    table = rows(plan(project, "--cache", *targets))
+    assert (table["dataset"]["why"], table["dataset"]["CPU time"]) == ("from the cache", "0.0 s")
+    assert set(table["pretrain"]["why"].split(", ")) == {"2 missing", "2 from the cache"}
+    assert table["pretrain"]["earlier jobs"] in ("2 unknown, 2 cached", "2 cached, 2 unknown")
+    assert table["pretrain"]["CPU time"] == ">= 0.0 s"  # a run with the cache leaves no benchmark file
+    assert {row["why"] for rule, row in rows(plan(project, *targets)).items() if rule != "all"} == {"missing"}
 
 
 def test_other_parameters_of_a_task_train_it_and_leave_the_cached_ones(shared, tmp_path):

@@ -1,6 +1,7 @@
 """What a run would cost: against the benchmark files of the finished tiny study, worked by hand."""
 
 import csv
+import os
 import re
 import subprocess
 import sys
@@ -19,7 +20,7 @@ UNITS = {"s": 1, "min": 60, "h": 3600}
 def plan(project, *args, fails=False):
     """Run the forecast in a project, return what it prints."""
     command = [sys.executable, "-m", "poolflow.forecast", "--cores", "2", *args]
-    environment = {"PYTHONPATH": "workflow", "PATH": "/usr/bin:/bin"}
+    environment = os.environ | {"PYTHONPATH": "workflow"}
     process = subprocess.run(
         command, cwd=project.folder, env=environment, capture_output=True, text=True, timeout=300, check=False
     )
