@@ -2,8 +2,8 @@
 
 PYTHONPATH=workflow python -m poolflow.forecast [--cores N] [Snakemake's options and targets]
 
-What runs, and why, is what Snakemake's dry run says. What it costs rests on nothing but the benchmark files of
-earlier jobs, those of the study and of all others below results/:
+What runs, and why, is what Snakemake's dry run says. What it costs rests on nothing but the benchmark files
+and the outputs of earlier jobs, those of the study and of all others below results/:
 
 - A job that ran before costs what it cost then: `own`.
 - Else the median of the jobs of this study with the same names (data set, learner, strategy, pretext task, ...) and
