@@ -1,4 +1,6 @@
 # make demo   sets everything up in .venv and runs the default study to its figures
+# make plan   says what a run would make, why, and what it would cost; nothing is run. Another study, other options:
+#             make plan CONFIG=studies/x.yaml ARGS="--cores 4 --config data_root=/data"
 # make test   sets everything up in .venv and runs all checks
 # Nothing is installed outside this folder. Another Python: make demo PYTHON=python3.13
 
@@ -7,13 +9,16 @@ PYTHON ?= $(shell for p in python3 python3.14 python3.13 python3.12 python3.11; 
 BIN := .venv/bin
 READY := .venv/ready
 
-.PHONY: demo test lint clean
+.PHONY: demo plan test lint clean
 
 demo: $(READY)
 	@$(BIN)/snakemake --cores all
 	@echo
 	@echo "Open the learning curves:  results/digits/figures/digits/small_cnn/by_strategy.png and by_pool.png"
 	@echo "The tables behind them:    results/digits/summary.csv (mean, std) and curves.csv (every run)"
+
+plan: $(READY)
+	@PYTHONPATH=workflow $(BIN)/python -m poolflow.forecast $(if $(CONFIG),--configfile $(CONFIG)) $(ARGS)
 
 test: lint
 	@$(BIN)/python -m pytest

@@ -1,5 +1,17 @@
 """Data sets, and the pool that each repetition may label from."""
 
+from snakemake.caching import LOCATION_ENVVAR
+
+# With --cache, and SNAKEMAKE_OUTPUT_CACHE naming a folder, what the rules with `cache:` make is kept in that folder, and
+# other studies take it from there. Snakemake finds it by its shell command and params and those of all that it was made
+# from, not by wildcards: so a job's name, which its random numbers depend on, is one of its params. What comes out of
+# the cache has no cost to measure: Snakemake allows such a rule no benchmark, and has no way to say so for some runs only.
+CACHE = os.environ.get(LOCATION_ENVVAR)
+CACHED = CACHE is not None and workflow.workflow_settings.cache is not None
+if CACHED and not workflow.storage_settings.default_storage_provider:
+    if not (Path(CACHE).is_absolute() and Path(CACHE).is_dir()):
+        raise WorkflowError(f"{LOCATION_ENVVAR}: found {CACHE!r}, expected the absolute path of a folder that is there")
+
 
 localrules:
     download,
@@ -37,6 +49,7 @@ rule dataset:
         "<logs>/{dataset}/dataset.log",
     benchmark:
         "<benchmarks>/{dataset}/dataset.tsv"
+    cache: CACHED
     conda:
         "../../envs/training.yaml"
     threads: 1
@@ -44,13 +57,18 @@ rule dataset:
         mem_mb=4000,
         runtime=60,
     params:
+        name="{dataset}",
         code=lambda w: code("dataset", "datasets", STUDY["datasets"][w.dataset]),
         cfg=lambda w: dataset_block(w.dataset),
     message:
         "data set {wildcards.dataset}"
     shell:
-        "python -m poolflow.dataset --name {wildcards.dataset} --config {params.cfg:q} --code {params.code}"
+        "python -m poolflow.dataset --name {params.name} --config {params.cfg:q} --code {params.code}"
         ' --root "$POOLFLOW_DATA" --out {output} 2> {log}'
+
+
+if CACHED:
+    rules.dataset.rule._benchmark = None
 
 
 rule pool:
@@ -70,10 +88,11 @@ rule pool:
         mem_mb=1000,
         runtime=10,
     params:
+        name="{dataset}/seed{seed}",
         code=code("pool"),
         cfg=lambda w: pool_block(w.dataset),
     message:
         "pool of {wildcards.dataset}, seed {wildcards.seed}"
     shell:
-        "python -m poolflow.pool --name {wildcards.dataset}/seed{wildcards.seed} --config {params.cfg:q}"
-        " --code {params.code} --dataset {input} --out {output} 2> {log}"
+        "python -m poolflow.pool --name {params.name} --config {params.cfg:q} --code {params.code}"
+        " --dataset {input} --out {output} 2> {log}"

@@ -14,6 +14,7 @@ rule pretrain:
         "<logs>/{dataset}/pretext/{task}/seed{seed}/pretrain.log",
     benchmark:
         "<benchmarks>/{dataset}/pretext/{task}/seed{seed}/pretrain.tsv"
+    cache: CACHED
     conda:
         "../../envs/training.yaml"
     threads: STUDY["threads"]
@@ -21,12 +22,13 @@ rule pretrain:
         mem_mb=8000,
         runtime=1440,
     params:
+        name="{dataset}/pretext/{task}/seed{seed}",
         code=lambda w: pretext_code("pretrain", w.task),
         cfg=lambda w: pretext_block(w.task),
     message:
         "pretext task {wildcards.task}: {wildcards.dataset}, seed {wildcards.seed}"
     shell:
-        "python -m poolflow.pretrain --name {wildcards.dataset}/pretext/{wildcards.task}/seed{wildcards.seed}"
+        "python -m poolflow.pretrain --name {params.name}"
         " --config {params.cfg:q} --code {params.code} --dataset {input.dataset} --pool {input.pool} --of {input.of}"
         " --model {output.model} --losses {output.losses} 2> {log}"
 
@@ -46,6 +48,7 @@ rule pretext_output:
         "<benchmarks>/{dataset}/pretext/{task}/seed{seed}/{need}.tsv"
     wildcard_constraints:
         need="features|scores|clusters",
+    cache: CACHED
     conda:
         "../../envs/training.yaml"
     threads: STUDY["threads"]
@@ -53,11 +56,17 @@ rule pretext_output:
         mem_mb=8000,
         runtime=240,
     params:
+        name="{dataset}/pretext/{task}/seed{seed}",
+        need="{need}",
         code=lambda w: pretext_code("pretext_output", w.task),
         cfg=lambda w: pretext_block(w.task, w.need),
     message:
         "{wildcards.need} of the pretext task {wildcards.task}: {wildcards.dataset}, seed {wildcards.seed}"
     shell:
-        "python -m poolflow.pretext_output --name {wildcards.dataset}/pretext/{wildcards.task}/seed{wildcards.seed}"
-        " --config {params.cfg:q} --code {params.code} --need {wildcards.need} --dataset {input.dataset}"
+        "python -m poolflow.pretext_output --name {params.name}"
+        " --config {params.cfg:q} --code {params.code} --need {params.need} --dataset {input.dataset}"
         " --pool {input.pool} --model {input.model} --of {input.of} --out {output} 2> {log}"
+
+
+if CACHED:
+    rules.pretrain.rule._benchmark = rules.pretext_output.rule._benchmark = None

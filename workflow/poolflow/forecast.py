@@ -1,0 +1,413 @@
+"""What a run would make, why, and what it would cost by the measurements of earlier runs.
+
+PYTHONPATH=workflow python -m poolflow.forecast [--cores N] [Snakemake's options and targets]
+
+What runs, and why, is what Snakemake's dry run says. What it costs rests on nothing but the benchmark files
+and the outputs of earlier jobs, those of the study and of all others below results/:
+
+- A job that ran before costs what it cost then: `own`.
+- Else the median of the jobs of this study with the same names (data set, learner, strategy, pretext task, ...) and
+  any seed, or else of such jobs of any study, or else of those with the same names but another initial pool: `alike`.
+  Of several cycles the same one counts; for a cycle that never ran, a line through the medians of at least three
+  cycles, since more labels take longer, or else the nearest cycle.
+- Else the median of all jobs of the rule: `rule`. With none it is unknown, and a sum with unknown parts a lower bound.
+
+A job that takes its result from Snakemake's cache costs nothing. The wall time is that of list scheduling: jobs start
+in the order of the dry run, as soon as what they need is made and their threads are free.
+"""
+
+import argparse
+import csv
+import heapq
+import logging
+import os
+import re
+import sys
+from collections import Counter, defaultdict
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+from statistics import linear_regression, median
+
+from snakemake import cli
+from snakemake.logging import logger
+from snakemake_interface_logger_plugins.common import LogEvent
+
+RULES = Path(__file__).parents[1] / "rules"
+WILDCARDS = {"seed": "[0-9]+", "cycle": "[0-9]+", "initial_pool": "[^/+]+", "chain": "[^/]+(?:/[^/]+)?"}
+# What Snakemake's reasons begin with, the first that holds, and the word for it here.
+REASONS = {
+    "Forced execution": "forced",
+    "Missing output files": "missing",
+    "Incomplete output files": "incomplete",
+    "Code has changed": "code changed",
+    "Params have changed": "params changed",
+    "Set of input files has changed": "other inputs",
+    "Updated input files": "input changed",
+    "Input files updated by another job": "follows",
+    "Software environment definition has changed": "software changed",
+}
+# The names that each further look for similar jobs leaves out; the study counts as one.
+LOOKS = (
+    (),
+    ("seed", "cycle"),
+    ("study", "seed", "cycle"),
+    ("study", "seed", "cycle", "initial_pool", "chain"),
+)
+LINE = 3  # cycles that a line needs
+COLUMNS = ("rule", "jobs", "why", "CPU time", "GPU time", "memory", "disk", "earlier jobs")
+
+
+@dataclass(frozen=True)
+class Planned:
+    """A job of the dry run. `names` are its wildcards and the study, `device` what its config says, if anything."""
+
+    rule: str
+    names: tuple
+    inputs: tuple
+    outputs: tuple
+    threads: int
+    why: str
+    device: str
+
+
+@dataclass(frozen=True)
+class Earlier:
+    """A job that ran. Seconds of wall and CPU time, peak memory and size of the outputs in bytes, None if unknown."""
+
+    rule: str
+    names: tuple
+    seconds: float
+    cpu: float
+    memory: float
+    size: float
+
+
+class DryRun(logging.Filter):
+    """Keeps the jobs that Snakemake's dry run reports, and lets only warnings and errors through to the screen."""
+
+    def __init__(self):
+        super().__init__()
+        self.jobs, self.cached = [], set()
+
+    def filter(self, record):
+        if getattr(record, "event", None) == LogEvent.JOB_INFO and record.output:
+            self.jobs.append(planned(record))
+        elif found := re.match(r"Output file (.*) will be obtained from global between-workflow", str(record.msg)):
+            self.cached.add(found.group(1))
+        return record.levelno >= logging.WARNING
+
+
+def planned(record):
+    """Return the job that a log record of Snakemake's dry run describes."""
+    inputs, outputs = (
+        tuple(re.sub(r" \([^)]*\)$", "", path) for path in paths)  # "model.pt (ancient)"
+        for paths in (record.input, record.output)
+    )
+    names = dict(record.wildcards) | {"study": outputs[0].split("/")[1]}
+    device = re.search(r'"device": "(\w+)"', record.shellcmd or "")
+    return Planned(
+        rule=record.rule_name,
+        names=tuple(sorted(names.items())),
+        inputs=inputs,
+        outputs=outputs,
+        threads=record.threads,
+        why=why(record.reason),
+        device=device.group(1) if device else "",
+    )
+
+
+def why(reason):
+    """Return the word for a reason of Snakemake's. Of params that changed, those of 16 hexadecimal digits are code."""
+    word = next((word for text, word in REASONS.items() if text in reason), "other")
+    if word != "params changed":
+        return word
+    changed = re.findall(r"'([^']*)'", reason.partition("Params have changed")[2])
+    return "code changed" if changed and all(re.fullmatch("[0-9a-f]{16}", value) for value in changed) else word
+
+
+def dry_run(arguments):
+    """Return the jobs that Snakemake would run, in an order in which they can, and the outputs that a cache holds.
+
+    Raises SystemExit, Snakemake having said why, when it cannot plan.
+    """
+    seen = DryRun()
+    logger.addFilter(seen)
+    try:
+        cli.main(["--dry-run", *arguments])
+    except SystemExit as end:
+        if end.code:
+            raise
+    finally:
+        logger.removeFilter(seen)
+    return seen.jobs, seen.cached
+
+
+@lru_cache
+def rule_files():
+    """Return {rule: (pattern of its benchmark file, patterns of its outputs)}, below benchmarks/ and results/<study>/.
+
+    Rules whose benchmark has a name of its own come first: an `embed` job's is called like the output it makes.
+    """
+    found = {}
+    for path in sorted(RULES.glob("*.smk")):
+        for text in re.split(r"^(?=rule )", path.read_text(), flags=re.MULTILINE)[1:]:
+            benchmark = re.search(r'"<benchmarks>/([^"]+)"', text)
+            outputs = re.search(r"^    output:\n((?: {8}.*\n)+)", text, re.MULTILINE)
+            if benchmark and outputs:
+                name = re.match(r"rule (\w+)", text).group(1)
+                found[name] = benchmark.group(1), tuple(re.findall(r'"<results>/([^"]+)"', outputs.group(1)))
+    return dict(sorted(found.items(), key=lambda item: "{" in item[1][0].rpartition("/")[2]))
+
+
+def earlier_jobs(results):
+    """Return the jobs that left a benchmark file below `results`."""
+    patterns = {rule: matching(path) for rule, (path, _) in rule_files().items()}
+    jobs = []
+    for folder in sorted(Path(results).glob("*/benchmarks")):
+        for path in sorted(folder.rglob("*.tsv")):
+            relative = str(path.relative_to(folder))
+            rule, match = next(
+                ((rule, m) for rule, p in patterns.items() if (m := p.fullmatch(relative))), (None, None)
+            )
+            with open(path, newline="") as file:
+                row = next(csv.DictReader(file, delimiter="\t"), None)
+            if match and row:
+                names = match.groupdict()
+                memory = number(row["max_rss"])
+                sizes = [size_of(folder.parent / output.format(**names)) for output in rule_files()[rule][1]]
+                jobs.append(
+                    Earlier(
+                        rule=rule,
+                        names=tuple(sorted((names | {"study": folder.parent.name}).items())),
+                        seconds=number(row["s"]),
+                        cpu=number(row["cpu_time"]),
+                        memory=None if memory is None else memory * 2**20,
+                        size=None if None in sizes else sum(sizes),
+                    )
+                )
+    return jobs
+
+
+def matching(path):
+    """Return the regular expression of the files that a path with wildcards stands for."""
+    parts = re.split(r"\{(\w+)\}", path)  # text, wildcard, text, ...
+    for index, part in enumerate(parts):
+        parts[index] = f"(?P<{part}>{WILDCARDS.get(part, '[^/]+')})" if index % 2 else re.escape(part)
+    return re.compile("".join(parts))
+
+
+def number(text):
+    """Return a number of a benchmark file, None for what Snakemake could not measure."""
+    try:
+        return float(text)
+    except ValueError:
+        return None
+
+
+def size_of(path):
+    """Return the bytes of a file, None if there is none."""
+    return os.path.getsize(path) if os.path.exists(path) else None
+
+
+class History:
+    """Earlier jobs, found by what they have in common with a planned one."""
+
+    def __init__(self, jobs):
+        self.found = defaultdict(list)
+        for job in jobs:
+            for key in looks(job):
+                self.found[key].append(job)
+        self.known = {}
+
+    def estimate(self, job, quantity):
+        """Return (value, own, alike or rule, the earlier jobs behind it); (None, "unknown", ()) without any."""
+        cycle = dict(job.names).get("cycle")
+        for look, key in enumerate(looks(job)):
+            kind = "own" if look == 0 else "alike" if key[1:] else "rule"
+            at = None if cycle is None or kind == "rule" else int(cycle)
+            if (key, at, quantity) not in self.known:
+                self.known[key, at, quantity] = expected(self.found.get(key, ()), at, quantity)
+            value, behind = self.known[key, at, quantity]
+            if value is not None:
+                return value, kind, behind
+        return None, "unknown", ()
+
+
+def looks(job):
+    """Return what to look for similar jobs by, the most similar first."""
+    keys = [(job.rule, *(item for item in job.names if item[0] not in left_out)) for left_out in LOOKS]
+    return list(dict.fromkeys([*keys, (job.rule,)]))
+
+
+def expected(jobs, cycle, quantity):
+    """Return what the earlier jobs say of a quantity at a cycle, and those that say so; (None, ()) where none knows."""
+    jobs = [job for job in jobs if getattr(job, quantity) is not None]
+    if not jobs:
+        return None, ()
+    if cycle is None:
+        return median(getattr(job, quantity) for job in jobs), tuple(jobs)
+    cycles = defaultdict(list)
+    for job in jobs:
+        cycles[int(dict(job.names)["cycle"])].append(job)
+    medians = {key: median(getattr(job, quantity) for job in cycles[key]) for key in sorted(cycles)}
+    if cycle not in medians and len(medians) >= LINE:
+        slope, intercept = linear_regression(list(medians), list(medians.values()))
+        return max(0.0, slope * cycle + intercept), tuple(jobs)
+    nearest = min(medians, key=lambda key: abs(key - cycle))
+    return medians[nearest], tuple(cycles[nearest])
+
+
+def schedule(jobs, seconds, cores):
+    """Return the seconds that the jobs take on a number of cores, each started in the given order as soon as it can."""
+    makers = {path: index for index, job in enumerate(jobs) for path in job.outputs}
+    waits = [{makers[path] for path in job.inputs if path in makers} for job in jobs]
+    followers = defaultdict(list)
+    for index, makers_of in enumerate(waits):
+        for maker in makers_of:
+            followers[maker].append(index)
+    ready = [index for index, makers_of in enumerate(waits) if not makers_of]
+    running, now, free = [], 0.0, cores
+    while ready or running:
+        while ready and min(jobs[ready[0]].threads, cores) <= free:
+            index = heapq.heappop(ready)
+            free -= min(jobs[index].threads, cores)
+            heapq.heappush(running, (now + seconds[index], index))
+        now, index = heapq.heappop(running)
+        free += min(jobs[index].threads, cores)
+        for follower in followers[index]:
+            waits[follower].discard(index)
+            if not waits[follower]:
+                heapq.heappush(ready, follower)
+    return now
+
+
+def forecast(jobs, cached, history, cores):
+    """Return the rows of the table, as COLUMNS, with a last one for all rules, and the lines below it."""
+    costs = []
+    for job in jobs:
+        if cached.intersection(job.outputs):
+            costs.append({quantity: (0.0, "cached", ()) for quantity in ("seconds", "cpu", "memory", "size")})
+        else:
+            costs.append({q: history.estimate(job, q) for q in ("seconds", "cpu", "memory", "size")})
+    rows = []
+    for rule in [*dict.fromkeys(job.rule for job in jobs), None]:
+        of = [index for index, job in enumerate(jobs) if rule in (job.rule, None)]
+        why = Counter("from the cache" if costs[i]["cpu"][1] == "cached" else jobs[i].why for i in of)
+        kinds = Counter(costs[i]["cpu"][1] for i in of)
+        groups = {id(group): group for group in (costs[i]["cpu"][2] for i in of)}  # few, though of many jobs each
+        behind = {id(earlier) for group in groups.values() for earlier in group}
+        gpu = [costs[i]["seconds"][0] for i in of if jobs[i].device == "cuda"]
+        memory = [costs[i]["memory"][0] for i in of if costs[i]["memory"][0] is not None]
+        rows.append(
+            (
+                rule or "all",
+                str(len(of)),
+                "-" if rule is None else listed(why, len(of)),
+                total([costs[i]["cpu"][0] for i in of], duration),
+                total(gpu, duration) if gpu else "-",
+                bytes_(max(memory)) if memory else "unknown",
+                total([costs[i]["size"][0] for i in of], bytes_),
+                f"{len(behind)}: {listed(kinds, len(of))}" if behind else listed(kinds, len(of)),
+            )
+        )
+    return rows, notes(jobs, costs, cores)
+
+
+def notes(jobs, costs, cores):
+    """Return the lines below the table."""
+    seconds = [cost["seconds"][0] for cost in costs]
+    known = [value or 0.0 for value in seconds]
+    least = ">= " if None in seconds else "about "
+    wall = least + duration(schedule(jobs, known, cores))
+    chain = least + duration(schedule(jobs, known, sum(job.threads for job in jobs)))
+    if not any(cost["seconds"][2] for cost in costs) and None in seconds:
+        wall = chain = "unknown"
+    replaced = sum(size_of(path) or 0 for job in jobs for path in job.outputs)
+    on = f"{cores} core{'s' * (cores > 1)}"
+    lines = [
+        f"Wall time: {wall} on {on} (list scheduling); the longest chain of jobs alone: {chain}.",
+        f"Disk: what is written; it replaces {bytes_(replaced)} of files that are there. Memory: the largest job's.",
+    ]
+    if any(cost["cpu"][0] == 0 and cost["cpu"][2] for cost in costs):
+        lines.append("CPU time: Snakemake measures none of jobs under about half a second.")
+    if any(cost["cpu"][1] in ("alike", "rule", "unknown") for cost in costs):
+        lines.append(
+            "Earlier jobs: own = the same job; alike = jobs of the same names; rule = other jobs of the rule; unknown ="
+            " none ran."
+        )
+    if any(job.why in ("params changed", "code changed") for job in jobs):
+        lines.append("A job whose code or params changed is taken to cost what it cost before.")
+    if any(job.device == "auto" for job in jobs):
+        lines.append("GPU time: unknown with `device: auto`; a benchmark file does not say where its job ran.")
+    return lines
+
+
+def listed(counts, whole):
+    """Return counts as text: the word alone where it is the only one."""
+    return ", ".join(word if number == whole else f"{number} {word}" for word, number in counts.most_common())
+
+
+def total(values, unit):
+    """Return the sum of values as text, a lower bound where some are unknown."""
+    known = [value for value in values if value is not None]
+    if not known:
+        return "unknown"
+    return f"{'' if len(known) == len(values) else '>= '}{unit(sum(known))}"
+
+
+def duration(seconds):
+    """Return seconds as text, with a unit that suits."""
+    for unit, length in (("h", 3600), ("min", 60)):
+        if seconds >= 2 * length:
+            return f"{seconds / length:.1f} {unit}"
+    return f"{seconds:.1f} s"
+
+
+def bytes_(count):
+    """Return bytes as text, with a unit that suits."""
+    for unit, power in (("GB", 3), ("MB", 2)):
+        if count >= 1000**power:
+            return f"{count / 1000**power:.1f} {unit}"
+    return f"{count / 1000:.1f} kB"
+
+
+def table(rows):
+    """Return rows of text in aligned columns; a column that has nothing in it is left out."""
+    columns = [column for column in zip(COLUMNS, *rows, strict=True) if set(column[1:]) != {"-"}]
+    widths = [max(map(len, column)) for column in columns]
+    right = ("jobs", "CPU time", "GPU time", "memory", "disk")
+    lines = []
+    for row in zip(*columns, strict=True):
+        cells = [
+            cell.rjust(width) if column[0] in right else cell.ljust(width)
+            for cell, width, column in zip(row, widths, columns, strict=True)
+        ]
+        lines.append("  ".join(cells).rstrip())
+    return "\n".join(lines)
+
+
+def number_of_cores(text):
+    """Return the number that Snakemake's option --cores stands for."""
+    return os.cpu_count() if text == "all" else int(text)
+
+
+def main():
+    """Print the forecast."""
+    parser = argparse.ArgumentParser(
+        prog="python -m poolflow.forecast",
+        description="What a run would make, why, and what it would cost. Other options are Snakemake's.",
+        allow_abbrev=False,
+    )
+    parser.add_argument("-c", "--cores", type=number_of_cores, default="all", help="cores of the run (default: all)")
+    args, others = parser.parse_known_args()
+    jobs, cached = dry_run(["--cores", str(args.cores), *others])
+    if not jobs:
+        print("Nothing to be done.")
+        return
+    rows, lines = forecast(jobs, cached, History(earlier_jobs("results")), args.cores)
+    print(f"{table(rows)}\n\n" + "\n".join(lines))
+
+
+if __name__ == "__main__":
+    sys.exit(main())
