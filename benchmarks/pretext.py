@@ -31,7 +31,7 @@ from poolflow.stage import Job
 from poolflow.task import Task
 
 CASES = {"28 x 28, grey": (28, 1), "32 x 32, colour": (32, 3)}
-COUNT, BATCH = 4096, 512
+COUNT, BATCH = 4096, 256
 
 
 class Pairs(Dataset):
@@ -120,7 +120,7 @@ def compare(what, runs):
             seconds[run].append(time.perf_counter() - start)
     rates = {run: COUNT / np.median(values[1:]) for run, values in seconds.items()}  # the first turn warms up
     pil, worker, own = rates.values()
-    print(f"| {what} | {pil:,.0f} | {worker:,.0f} | {own:,.0f} | {own / pil:.0f}x | {own / worker:.0f}x |", flush=True)
+    print(f"| {what} | {pil:,.0f} | {worker:,.0f} | {own:,.0f} | {own / pil:.1f}x | {own / worker:.1f}x |", flush=True)
 
 
 def seconds(action):

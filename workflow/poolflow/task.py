@@ -76,8 +76,9 @@ class Task:
     def standard(self, views):
         """Return views (n, channels, height, width) in 0..1 with the mean and deviation that networks are used to."""
         mean, std = (torch.tensor(x, dtype=views.dtype, device=views.device) for x in (self._mean, self._std))
-        views = (views - mean.view(1, -1, 1, 1)) / std.view(1, -1, 1, 1)
-        return views.contiguous(memory_format=torch.channels_last)
+        # Not .contiguous(): of one channel it keeps strides that the convolutions take for another, slower layout.
+        out = torch.empty(views.shape, device=views.device, memory_format=torch.channels_last)
+        return out.copy_(views).sub_(mean.view(1, -1, 1, 1)).div_(std.view(1, -1, 1, 1))
 
     def optimizer(self, parameters, kind, learning_rate, weight_decay, momentum=0.9):
         """Return torch's optimizer of that kind (sgd, adam, adamw), or LARS."""

@@ -77,10 +77,11 @@ def train(
 
 def nt_xent(projected, temperature):
     """Return the mean NT-Xent loss of unit vectors (2 n, D), of which i and n + i belong to one image."""
-    similar = projected @ projected.T / temperature
-    similar = similar.masked_fill(torch.eye(len(similar), dtype=torch.bool, device=similar.device), -torch.inf)
-    partner = torch.arange(len(similar), device=similar.device).roll(len(similar) // 2)
-    return F.cross_entropy(similar, partner)
+    scaled = projected / temperature
+    first, second = projected.chunk(2)
+    positive = (first * second).sum() / temperature  # of both, that of each pair
+    all_others = (scaled @ projected.T).fill_diagonal_(-torch.inf).logsumexp(dim=1)
+    return all_others.mean() - 2 * positive / len(projected)
 
 
 def features(task, model, layer="penultimate"):
