@@ -41,8 +41,8 @@ rule dataset:
         "../../envs/training.yaml"
     threads: 1
     resources:
-        mem_mb=4000,
-        runtime=60,
+        mem_mb=lambda w, attempt: attempt * 4000,
+        runtime=lambda w, attempt: attempt * 60,
     params:
         code=lambda w: code("dataset", "datasets", STUDY["datasets"][w.dataset]),
         cfg=lambda w: dataset_block(w.dataset),
@@ -67,8 +67,8 @@ rule pool:
         "../../envs/analysis.yaml"
     threads: 1
     resources:
-        mem_mb=1000,
-        runtime=10,
+        mem_mb=lambda w, attempt: attempt * 1000,
+        runtime=lambda w, attempt: attempt * 10,
     params:
         code=code("pool"),
         cfg=lambda w: pool_block(w.dataset),

@@ -18,8 +18,9 @@ rule pretrain:
         "../../envs/training.yaml"
     threads: STUDY["threads"]
     resources:
-        mem_mb=8000,
-        runtime=1440,
+        mem_mb=lambda w, attempt: attempt * 8000,
+        runtime=lambda w, attempt: attempt * 1440,
+        gpu=GPU,
     params:
         code=lambda w: pretext_code("pretrain", w.task),
         cfg=lambda w: pretext_block(w.task),
@@ -50,8 +51,9 @@ rule pretext_output:
         "../../envs/training.yaml"
     threads: STUDY["threads"]
     resources:
-        mem_mb=8000,
-        runtime=240,
+        mem_mb=lambda w, attempt: attempt * 8000,
+        runtime=lambda w, attempt: attempt * 240,
+        gpu=GPU,
     params:
         code=lambda w: pretext_code("pretext_output", w.task),
         cfg=lambda w: pretext_block(w.task, w.need),
