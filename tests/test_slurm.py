@@ -29,7 +29,7 @@ FASTER = ("--slurm-init-seconds-before-status-checks", "6")
 
 @pytest.fixture(scope="module", autouse=True)
 def cluster(tmp_path_factory):
-    """A cluster, whose node n1 has two GPUs in name. It ends with its standard input, so also if the tests are killed."""
+    """A cluster, whose node n1 has two GPUs in name. It ends with its standard input: also if the tests are killed."""
     folder = tmp_path_factory.mktemp("slurm")
     process = subprocess.Popen(
         [ROOT / "tools/slurm", folder, "sh", "-c", "echo ready; cat"],
@@ -115,11 +115,11 @@ def test_a_chain_is_a_submission_and_lost_ones_are_recovered(tmp_path, local):
 
 def test_job_by_job_with_gpus_and_a_second_start(tmp_path, local):
     project = Project.new(tmp_path / "project", STUDY)
-    profile(project, groups=None, resources=["gpu=1"], **{"set-resource-scopes": ["gpu=local"]})
+    profile(project, groups=None, resources=["turn=1", "gpu=2"])
     start = ("--profile", "profiles/slurm", *FASTER, "results/tiny/curves.csv")
     process = project.start(*start)
     try:
-        running(project, "rule_acquire")
+        running(project, "rule_embed")
         process.send_signal(signal.SIGINT)
         first, _ = process.communicate(timeout=100)
     finally:
