@@ -66,6 +66,11 @@ def jobs(project):
     return [job for job in found if job.get("WorkDir") == str(project.folder)]
 
 
+def rule(job):
+    """Return the name of the rule of a submission of one job."""
+    return re.search(r"/rule_(\w+)/", job["StdOut"])[1]
+
+
 def running(project, name):
     """Wait for a submission that runs and has the name in the path of its log."""
     for _ in range(900):
@@ -104,38 +109,66 @@ def test_a_chain_is_a_submission_and_lost_ones_are_recovered(tmp_path, local):
         (cancelled["JobId"], "CANCELLED"),
         (lost["JobId"], "NODE_FAIL"),
     }
-    assert not any("gres/gpu" in job["TRES"] for job in jobs(project))
-    print(
-        [
-            (job["StdOut"].split("slurm_logs/")[1], job["JobState"], job["TRES"], job["TimeLimit"])
-            for job in jobs(project)
-        ]
+    # A job asks for what its largest member needs, for the time of all, and for more after a failure.
+    first, second = (
+        job for job in chains if job["StdOut"].rpartition("/")[0] == cancelled["StdOut"].rpartition("/")[0]
     )
+    assert (first["NumCPUs"], first["MinMemoryNode"], first["TimeLimit"]) == ("1", "4000M", "01:50:00")
+    assert (second["NumCPUs"], second["MinMemoryNode"], second["TimeLimit"]) == ("1", "8000M", "03:40:00")
+    assert not any("TresPerJob" in job for job in jobs(project))
 
 
-def test_job_by_job_with_gpus_and_a_second_start(tmp_path, local):
-    project = Project.new(tmp_path / "project", STUDY)
+def test_job_by_job_with_gpus_interrupted_and_started_again(tmp_path, local):
+    project = Project.new(tmp_path / "project", STUDY | {"cycles": 1})
     profile(project, groups=None, resources=["turn=1", "gpu=2"])
     start = ("--profile", "profiles/slurm", *FASTER, "results/tiny/curves.csv")
     process = project.start(*start)
     try:
         running(project, "rule_embed")
         process.send_signal(signal.SIGINT)
-        first, _ = process.communicate(timeout=100)
+        process.communicate(timeout=100)
     finally:
         process.kill()
-    assert not slurm("squeue", "-h")
+    assert all(job["JobState"] in ("CANCELLED", "COMPLETED") for job in jobs(project))
     done = project.files("digits/**/metrics.json")
     assert done
-    second = project.snakemake(*start)
-    assert project.files("digits/**/labeled.h5") == local.files("digits/**/labeled.h5")
-    assert project.metrics() == local.metrics()
-    assert done.items() <= project.files("digits/**/metrics.json").items()
-    asked = {job["StdOut"].split("/")[-3]: "gres/gpu=1" in job["TRES"] for job in jobs(project)}
-    print(first, second, asked)
-    print(
-        [
-            (job["StdOut"].split("slurm_logs/")[1], job["JobState"], job["TRES"], job["TimeLimit"])
-            for job in jobs(project)
-        ]
-    )
+    output = project.snakemake(*start)
+    assert done.items() <= project.files("digits/**/metrics.json").items(), output
+    assert len(project.metrics()) == 2 + CHAINS
+    assert project.metrics().items() <= local.metrics().items()
+    assert project.files("digits/**/labeled.h5").items() <= local.files("digits/**/labeled.h5").items()
+    asked = {rule(job): job.get("TresPerJob") for job in jobs(project)}
+    networks = {name: gpus for name, gpus in asked.items() if gpus}
+    assert networks == dict.fromkeys(["train", "embed"], "gres:gpu:1"), asked
+    assert asked.keys() == {"dataset", "pool", "initial_pool", "acquire", "train", "embed", "curves"}
+
+
+def requests(project, *args):
+    """Return the resources of each job of a dry run: {rule: text}."""
+    output = project.snakemake("-n", "--profile", "profiles/slurm", *args)
+    return dict(re.findall(r"rule (\w+):.*?resources: ([^\n]*)", output, flags=re.DOTALL))
+
+
+def test_gpus_are_asked_for_where_profile_and_study_agree(tmp_path):
+    project = Project.new(tmp_path / "project")
+    networks = {"train", "embed", "pretrain", "pretext_output"}
+    for device, resources, expected in [
+        ("cuda", ["turn=1", "gpu=2"], networks),
+        ("cpu", ["turn=1", "gpu=2"], set()),
+        ("cuda", ["turn=1"], set()),
+    ]:
+        project.configure(device=device)
+        profile(project, resources=resources)
+        found = {rule for rule, text in requests(project).items() if "gpu=1" in text}
+        assert found == expected, (device, resources)
+
+
+def test_each_choice_of_groups_in_the_profile_can_be_planned(tmp_path):
+    text = (ROOT / "profiles/slurm/config.yaml").read_text()
+    text = text[text.index("groups:") : text.index("  # The short jobs")]
+    choices = [re.findall(r"- (\w+=\S+)", part) for part in text.split("# Instead")]
+    assert [len(choice) for choice in choices] == [4, 4, 2]
+    project = Project.new(tmp_path / "project")
+    for choice in choices:
+        profile(project, groups=choice)
+        project.snakemake("-n", "--profile", "profiles/slurm")
