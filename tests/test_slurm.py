@@ -5,6 +5,7 @@ import re
 import shutil
 import signal
 import subprocess
+import sys
 import time
 
 import pytest
@@ -174,3 +175,25 @@ def test_each_choice_of_groups_in_the_profile_can_be_planned(tmp_path):
     for choice in choices:
         profile(project, groups=choice)
         project.snakemake("-n", "--profile", "profiles/slurm")
+
+
+@pytest.mark.skipif(
+    not all(shutil.which(program, path=PATH) for program in ("slurmdbd", "mariadbd")),
+    reason="no SLURM with accounting here: apt-get install slurmdbd mariadb-server-core",
+)
+def test_a_wrong_account_ends_a_grouped_study(tmp_path):
+    project = Project.new(tmp_path / "project", STUDY)
+    defaults = ["slurm_partition=main", "turn=1"]
+    run = ("snakemake", "--profile", "profiles/slurm", *FASTER, "results/tiny/digits/pool/seed0.h5")
+    for account, fails in [("mistyped", True), ("lab", False)]:
+        profile(project, **{"default-resources": [*defaults, f"slurm_extra=\"'-A{account}'\""]})
+        process = subprocess.run(
+            [ROOT / "tools/slurm", tmp_path / account, sys.executable, "-m", *run],
+            cwd=project.folder,
+            env=os.environ | {"ACCOUNTING": "1", "NODES": "1"},
+            capture_output=True,
+            text=True,
+            timeout=120,
+        )
+        assert bool(process.returncode) == fails, process.stdout + process.stderr
+        assert ("has been submitted" in process.stderr) == (not fails)
