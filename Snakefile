@@ -17,6 +17,7 @@ include: "workflow/rules/initial_pool.smk"
 include: "workflow/rules/cycle.smk"
 include: "workflow/rules/pools.smk"
 include: "workflow/rules/analysis.smk"
+include: "workflow/rules/cluster.smk"
 
 
 rule all:

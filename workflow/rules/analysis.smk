@@ -24,8 +24,8 @@ rule curves:
         "../../envs/analysis.yaml"
     threads: 1
     resources:
-        mem_mb=2000,
-        runtime=30,
+        mem_mb=lambda w, attempt: attempt * 2000,
+        runtime=lambda w, attempt: attempt * 30,
     params:
         code=code("curves"),
         cfg=block(
@@ -55,8 +55,8 @@ rule figures:
         "../../envs/analysis.yaml"
     threads: 1
     resources:
-        mem_mb=2000,
-        runtime=30,
+        mem_mb=lambda w, attempt: attempt * 2000,
+        runtime=lambda w, attempt: attempt * 30,
     params:
         code=code("figures"),
         cfg=lambda w: block(dataset=w.dataset, learner=w.learner, **STUDY["figures"]),

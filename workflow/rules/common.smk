@@ -295,3 +295,6 @@ def last_model(wildcards):
 
 for name in STUDY["datasets"]:
     dataset_block(name)  # own data that are not there are named before anything is planned
+
+# GPUs of a job that runs networks: none unless the study may use one and Snakemake was given some (`resources: gpu`).
+GPU = int(STUDY["device"] != "cpu" and "gpu" in workflow.global_resources)

@@ -22,8 +22,8 @@ rule acquire:
         "../../envs/training.yaml"
     threads: STUDY["threads"]
     resources:
-        mem_mb=4000,
-        runtime=240,
+        mem_mb=lambda w, attempt: attempt * 4000,
+        runtime=lambda w, attempt: attempt * 240,
     params:
         code=lambda w: strategy_code(w.strategy, w.learner),
         cfg=lambda w: strategy_block(w.strategy, w.learner),
@@ -54,8 +54,9 @@ rule train:
         "../../envs/training.yaml"
     threads: STUDY["threads"]
     resources:
-        mem_mb=4000,
-        runtime=240,
+        mem_mb=lambda w, attempt: attempt * 4000,
+        runtime=lambda w, attempt: attempt * 240,
+        gpu=GPU,
     params:
         code=lambda w: code("train", "models", STUDY["learners"][w.learner]),
         cfg=lambda w: training_block(w.learner, kind(w.chain)),
@@ -86,8 +87,9 @@ rule embed:
         "../../envs/training.yaml"
     threads: STUDY["threads"]
     resources:
-        mem_mb=4000,
-        runtime=60,
+        mem_mb=lambda w, attempt: attempt * 4000,
+        runtime=lambda w, attempt: attempt * 60,
+        gpu=GPU,
     params:
         code=lambda w: code("embed", "models", STUDY["learners"][w.learner]),
         cfg=lambda w: embedding_block(w.learner, kind(w.chain), w.need),

@@ -54,8 +54,8 @@ rule dataset:
         "../../envs/training.yaml"
     threads: 1
     resources:
-        mem_mb=4000,
-        runtime=60,
+        mem_mb=lambda w, attempt: attempt * 4000,
+        runtime=lambda w, attempt: attempt * 60,
     params:
         name="{dataset}",
         code=lambda w: code("dataset", "datasets", STUDY["datasets"][w.dataset]),
@@ -85,8 +85,8 @@ rule pool:
         "../../envs/analysis.yaml"
     threads: 1
     resources:
-        mem_mb=1000,
-        runtime=10,
+        mem_mb=lambda w, attempt: attempt * 1000,
+        runtime=lambda w, attempt: attempt * 10,
     params:
         name="{dataset}/seed{seed}",
         code=code("pool"),

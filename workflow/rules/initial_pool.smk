@@ -17,8 +17,8 @@ rule initial_pool:
         "../../envs/analysis.yaml"
     threads: STUDY["threads"]
     resources:
-        mem_mb=4000,
-        runtime=60,
+        mem_mb=lambda w, attempt: attempt * 4000,
+        runtime=lambda w, attempt: attempt * 60,
     params:
         code=lambda w: code("initial_pool", "initial_pools", STUDY["initial_pools"][w.initial_pool]),
         cfg=lambda w: initial_pool_block(w.initial_pool),

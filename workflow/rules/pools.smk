@@ -63,8 +63,8 @@ rule clusters:
         "../../envs/analysis.yaml"
     threads: 1
     resources:
-        mem_mb=2000,
-        runtime=30,
+        mem_mb=lambda w, attempt: attempt * 2000,
+        runtime=lambda w, attempt: attempt * 30,
     params:
         code=code("cluster_quality"),
         cfg=block(**{key: list(STUDY[key]) for key in ("datasets", "seeds")}, pretext=CLUSTERED),
@@ -93,8 +93,8 @@ rule pool_tables:
         "../../envs/analysis.yaml"
     threads: 1
     resources:
-        mem_mb=2000,
-        runtime=30,
+        mem_mb=lambda w, attempt: attempt * 2000,
+        runtime=lambda w, attempt: attempt * 30,
     params:
         code=code("pool_tables"),
         cfg=block(
@@ -123,8 +123,8 @@ rule pool_histograms:
         "../../envs/analysis.yaml"
     threads: 1
     resources:
-        mem_mb=2000,
-        runtime=30,
+        mem_mb=lambda w, attempt: attempt * 2000,
+        runtime=lambda w, attempt: attempt * 30,
     params:
         code=code("pool_histograms"),
         cfg=lambda w: block(dataset=w.dataset, dpi=STUDY["figures"]["dpi"]),
@@ -149,8 +149,8 @@ rule pool_overlap:
         "../../envs/analysis.yaml"
     threads: 1
     resources:
-        mem_mb=2000,
-        runtime=30,
+        mem_mb=lambda w, attempt: attempt * 2000,
+        runtime=lambda w, attempt: attempt * 30,
     params:
         code=code("pool_overlap"),
         cfg=lambda w: block(dataset=w.dataset, dpi=STUDY["figures"]["dpi"]),
@@ -179,8 +179,8 @@ rule tsne:
         "../../envs/analysis.yaml"
     threads: 1
     resources:
-        mem_mb=4000,
-        runtime=30,
+        mem_mb=lambda w, attempt: attempt * 4000,
+        runtime=lambda w, attempt: attempt * 30,
     params:
         code=code("tsne"),
         cfg=block(rows=5000, seed=STUDY["seed"]),
@@ -211,8 +211,8 @@ rule tsne_figure:
         "../../envs/analysis.yaml"
     threads: 1
     resources:
-        mem_mb=2000,
-        runtime=30,
+        mem_mb=lambda w, attempt: attempt * 2000,
+        runtime=lambda w, attempt: attempt * 30,
     params:
         code=code("tsne_figure"),
         cfg=lambda w: block(
@@ -246,8 +246,8 @@ rule contact_sheet:
         "../../envs/analysis.yaml"
     threads: 1
     resources:
-        mem_mb=2000,
-        runtime=30,
+        mem_mb=lambda w, attempt: attempt * 2000,
+        runtime=lambda w, attempt: attempt * 30,
     params:
         code=code("contact_sheet"),
         cfg=lambda w: block(dataset=w.dataset, initial_pool=w.initial_pool, seed=FIRST_SEED),
@@ -281,8 +281,8 @@ rule cycle_tables:
         "../../envs/analysis.yaml"
     threads: 1
     resources:
-        mem_mb=2000,
-        runtime=30,
+        mem_mb=lambda w, attempt: attempt * 2000,
+        runtime=lambda w, attempt: attempt * 30,
     params:
         code=code("cycle_tables"),
         cfg=block(
@@ -310,8 +310,8 @@ rule cycle_overlap:
         "../../envs/analysis.yaml"
     threads: 1
     resources:
-        mem_mb=2000,
-        runtime=30,
+        mem_mb=lambda w, attempt: attempt * 2000,
+        runtime=lambda w, attempt: attempt * 30,
     params:
         code=code("cycle_overlap"),
         cfg=lambda w: block(dataset=w.dataset, learner=w.learner, dpi=STUDY["figures"]["dpi"]),

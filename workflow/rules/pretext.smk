@@ -19,8 +19,9 @@ rule pretrain:
         "../../envs/training.yaml"
     threads: STUDY["threads"]
     resources:
-        mem_mb=8000,
-        runtime=1440,
+        mem_mb=lambda w, attempt: attempt * 8000,
+        runtime=lambda w, attempt: attempt * 1440,
+        gpu=GPU,
     params:
         name="{dataset}/pretext/{task}/seed{seed}",
         code=lambda w: pretext_code("pretrain", w.task),
@@ -53,8 +54,9 @@ rule pretext_output:
         "../../envs/training.yaml"
     threads: STUDY["threads"]
     resources:
-        mem_mb=8000,
-        runtime=240,
+        mem_mb=lambda w, attempt: attempt * 8000,
+        runtime=lambda w, attempt: attempt * 240,
+        gpu=GPU,
     params:
         name="{dataset}/pretext/{task}/seed{seed}",
         need="{need}",
