@@ -135,7 +135,7 @@ def test_the_published_score_is_0_for_every_image(lab):
         own = math.exp(anchor @ variant / 0.1)
         assert -math.log(own / own) == 0
         pair = torch.from_numpy(np.stack([anchor, variant]))
-        assert simclr.nt_xent(pair, 0.1).item() == 0
+        assert abs(simclr.nt_xent(pair, 0.1).item()) < 1e-12  # rounding
     assert simclr.scores(seen, model, negatives=13).min() > 0.1
 
 
