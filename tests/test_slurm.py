@@ -105,13 +105,15 @@ def test_a_chain_is_a_submission_and_lost_ones_are_recovered(tmp_path, local):
     assert project.metrics() == local.metrics()
     chains = [job for job in jobs(project) if "acquire" in job["StdOut"]]
     states = [job["JobState"] for job in chains]
-    assert sorted(states) == ["CANCELLED", *["COMPLETED"] * CHAINS, "NODE_FAIL"]
+    # The node that went down may have had more than one of them.
+    assert (states.count("COMPLETED"), states.count("CANCELLED")) == (CHAINS, 1)
+    assert set(states) == {"COMPLETED", "CANCELLED", "NODE_FAIL"}
     assert {job["JobId"]: job["JobState"] for job in chains}.items() >= {
         (cancelled["JobId"], "CANCELLED"),
         (lost["JobId"], "NODE_FAIL"),
     }
     # A job asks for what its largest member needs, for the time of all, and for more after a failure.
-    first, second = (
+    first, second, *_ = (
         job for job in chains if job["StdOut"].rpartition("/")[0] == cancelled["StdOut"].rpartition("/")[0]
     )
     assert (first["NumCPUs"], first["MinMemoryNode"], first["TimeLimit"]) == ("1", "4000M", "01:50:00")

@@ -81,7 +81,8 @@ def test_every_file_says_how_it_was_made(finished):
             assert len(file.attrs["code"]) == 16
             json.loads(file.attrs["config"])
             assert "h5py" in json.loads(file.attrs["versions"])
-            assert file.attrs["stage"] in {"dataset", "pool", "initial_pool", "acquire", "embed"}
+            stages = {"dataset", "pool", "pretext_output", "tsne", "initial_pool", "acquire", "embed"}
+            assert file.attrs["stage"] in stages
             assert str(finished.folder) not in str(dict(file.attrs))
 
 

@@ -345,7 +345,8 @@ def notes(jobs, costs, cores):
 
 def listed(counts, whole):
     """Return counts as text: the word alone where it is the only one."""
-    return ", ".join(word if number == whole else f"{number} {word}" for word, number in counts.most_common())
+    ordered = sorted(counts.items(), key=lambda entry: (-entry[1], entry[0]))
+    return ", ".join(word if number == whole else f"{number} {word}" for word, number in ordered)
 
 
 def total(values, unit):
