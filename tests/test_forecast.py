@@ -215,10 +215,10 @@ def test_cached_jobs_cost_nothing_and_gpus_are_counted():
     assert dict(zip(forecast.COLUMNS, table[0], strict=True)) | {"memory": ""} == {
         "rule": "train",
         "jobs": "2",
-        "why": "1 missing, 1 from the cache",
+        "why": "1 from the cache, 1 missing",
         "CPU time": "100.0 s",
         "GPU time": "100.0 s",
         "memory": "",
         "disk": "0.0 kB",
-        "earlier jobs": "1: 1 own, 1 cached",
+        "earlier jobs": "1: 1 cached, 1 own",
     }
