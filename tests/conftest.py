@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -117,6 +118,17 @@ class Project:
         header = next(row for row in rows if row[0] == "output_file")
         rows = [dict(zip(header, row, strict=True)) for row in rows[rows.index(header) + 1 :]]
         return {row["output_file"].split("/", 2)[2] for row in rows if row["plan"] != "no update"}
+
+    def asking(self, resource, *args):
+        """Return {(rule, strategy)} of the jobs that would ask for a resource. Rules lose the message that hides it."""
+        for path in (self.folder / "workflow/rules").glob("*.smk"):
+            path.write_text(re.sub(r"\n    message:\n.*", "", path.read_text()))
+        found = set()
+        for job in re.split(r"\n(?:local)?rule ", self.snakemake("-n", *args))[1:]:
+            if re.search(rf"resources: .*\b{resource}\b", job):
+                strategy = re.search(r"strategy=(\w+)", job)
+                found.add((job.partition(":")[0], strategy and strategy[1]))
+        return found
 
     def files(self, pattern):
         """Return {path below results/<study>: bytes}."""

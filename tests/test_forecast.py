@@ -46,9 +46,9 @@ def benchmark(project, path, column):
     return float(row[column])
 
 
-def job(cycle=1, rule="train", inputs=(), outputs=(), threads=1, **names):
+def job(cycle=1, rule="train", inputs=(), outputs=(), threads=1, gpu=False, **names):
     names = {"study": "a", "dataset": "d", "learner": "l", "chain": "p/s", "seed": "0", "cycle": str(cycle)} | names
-    return Planned(rule, tuple(sorted(names.items())), inputs, outputs, threads, "missing", "cpu")
+    return Planned(rule, tuple(sorted(names.items())), inputs, outputs, threads, "missing", gpu)
 
 
 def ran(cpu, cycle=1, **names):
@@ -200,18 +200,30 @@ def test_the_wall_time_is_that_of_a_schedule():
         job(outputs=("d",)),
     ]
     times = [2.0, 4.0, 3.0, 1.0]
-    assert forecast.schedule(jobs, times, 1) == 10
+    assert forecast.schedule(jobs, times, 1, 0) == 10
     # a and c at once; at 2 b is next but needs both cores, which are free when c ends at 3; d follows at 7.
-    assert forecast.schedule(jobs, times, 2) == 8
-    assert forecast.schedule(jobs, times, 100) == 6
-    assert forecast.schedule([], [], 2) == 0
+    assert forecast.schedule(jobs, times, 2, 0) == 8
+    assert forecast.schedule(jobs, times, 100, 0) == 6
+    assert forecast.schedule([], [], 2, 0) == 0
+
+
+def test_jobs_wait_for_a_gpu_and_others_pass_them():
+    # a (2 s), b (3 s) and d (4 s) ask for a GPU, c (5 s) does not.
+    jobs = [job(gpu=name != "c", outputs=(name,)) for name in "abcd"]
+    times = [2.0, 3.0, 5.0, 4.0]
+    # With one GPU and many cores a, b, d one after another, c beside them.
+    assert forecast.schedule(jobs, times, 100, 1) == 9
+    # With two, d follows a.
+    assert forecast.schedule(jobs, times, 100, 2) == 6
+    assert forecast.schedule(jobs, times, 100, 3) == 5
+    assert forecast.schedule(jobs, times, 1, 3) == 14
 
 
 def test_cached_jobs_cost_nothing_and_gpus_are_counted():
-    on_gpu = Planned("train", job().names, (), ("x",), 1, "missing", "cuda")
-    cached = Planned("train", job(2).names, (), ("y",), 1, "missing", "cuda")
+    on_gpu = Planned("train", job().names, (), ("x",), 1, "missing", True)
+    cached = Planned("train", job(2).names, (), ("y",), 1, "missing", True)
     history = History([ran(100.0), ran(200.0, 2)])
-    table, _ = forecast.forecast([on_gpu, cached], {"y"}, history, 1)
+    table, _ = forecast.forecast([on_gpu, cached], {"y"}, history, 1, 1)
     assert dict(zip(forecast.COLUMNS, table[0], strict=True)) | {"memory": ""} == {
         "rule": "train",
         "jobs": "2",

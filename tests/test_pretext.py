@@ -16,7 +16,7 @@ from sklearn.datasets import load_digits
 from sklearn.neighbors import NearestNeighbors
 from test_task import NETWORK, Lab, noise
 
-from poolflow import networks, plugins, store, task, views
+from poolflow import networks, plugins, store, views
 from poolflow.pretext import deepcluster, inpainting, kmeans, rotation, scan, simclr, vae
 from poolflow.stage import Job, StageError
 from poolflow.task import Best, Task
@@ -120,7 +120,7 @@ def test_the_contrastive_score_image_by_image(tmp_path, channels, monkeypatch):
     np.testing.assert_allclose(found, expected, rtol=1e-4)
     assert np.std(found) > 1e-3
 
-    monkeypatch.setattr(task, "EVALUATION_BATCH", 5)
+    monkeypatch.setattr(networks, "EVALUATION_BATCH", 5)
     seen.seed("scores")
     np.testing.assert_allclose(simclr.scores(seen, model, negatives=4, temperature=0.3), found, rtol=1e-5)
 

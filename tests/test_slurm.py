@@ -160,7 +160,7 @@ def test_gpus_are_asked_for_where_profile_and_study_agree(tmp_path):
     for device, resources, expected in [
         ("cuda", ["turn=1", "gpu=2"], networks),
         ("cpu", ["turn=1", "gpu=2"], set()),
-        ("cuda", ["turn=1"], set()),
+        ("cuda", ["turn=1", "gpu=0"], set()),
     ]:
         project.configure(device=device)
         profile(project, resources=resources)

@@ -17,7 +17,7 @@ from conftest import ROOT
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from poolflow import pretext_output, pretrain, store, task
+from poolflow import networks, pretext_output, pretrain, store, task
 from poolflow.stage import Job, StageError
 from poolflow.task import Best, Task
 
@@ -110,7 +110,7 @@ def test_standard_gives_what_networks_are_used_to(plain):
 
 
 def test_a_map_is_in_the_order_of_its_rows_whatever_the_batch(plain, monkeypatch):
-    monkeypatch.setattr(task, "EVALUATION_BATCH", 4)
+    monkeypatch.setattr(networks, "EVALUATION_BATCH", 4)
     found = plain.map(lambda images, rows: torch.stack([rows.float(), images.float().mean((1, 2, 3))], dim=1))
     np.testing.assert_array_equal(found[:, 0], np.arange(14))
     np.testing.assert_allclose(found[:, 1], noise().mean((1, 2, 3)), rtol=1e-6)

@@ -9,8 +9,6 @@ from poolflow import networks, store
 from poolflow.candidates import Candidates, inputs
 from poolflow.stage import run
 
-BATCH = 1000
-
 
 def main(job, need, dataset, pool, model, out):
     """Write `<need>.h5` with one data set of that name, float32, a row for each pool row.
@@ -33,15 +31,16 @@ def main(job, need, dataset, pool, model, out):
         if need == "mc_probs":
             torch.manual_seed(int(job.rng("passes").integers(2**63)))
         normalise = networks.Normalise(source.attrs["mean"], source.attrs["std"], device)
-        for start in trange(0, len(candidates), BATCH, desc=need, mininterval=5):
-            rows = np.arange(start, min(start + BATCH, len(candidates)))
+        size = networks.evaluation_batch(shape)
+        for start in trange(0, len(candidates), size, desc=need, mininterval=5):
+            rows = np.arange(start, min(start + size, len(candidates)))
             batch = torch.from_numpy(candidates.read(source, rows))
             with torch.inference_mode():
                 values = output(need, members, normalise(batch), config).float().cpu().numpy()
             if not start:
-                size = (len(candidates), *values.shape[1:])
-                table = target.create_dataset(need, size, "f4", chunks=(min(BATCH, size[0]), *size[1:]))
-            table[start : start + BATCH] = values
+                whole = (len(candidates), *values.shape[1:])
+                table = target.create_dataset(need, whole, "f4", chunks=values.shape)
+            table[rows[0] : rows[-1] + 1] = values
 
 
 def output(need, members, images, config):

@@ -13,7 +13,8 @@ and the outputs of earlier jobs, those of the study and of all others below resu
 - Else the median of all jobs of the rule: `rule`. With none it is unknown, and a sum with unknown parts a lower bound.
 
 A job that takes its result from Snakemake's cache costs nothing. The wall time is that of list scheduling: jobs start
-in the order of the dry run, as soon as what they need is made and their threads are free.
+in the order of the dry run, as soon as what they need is made and their threads, and the GPU of those that ask for
+one, are free.
 """
 
 import argparse
@@ -32,6 +33,8 @@ from statistics import linear_regression, median
 from snakemake import cli
 from snakemake.logging import logger
 from snakemake_interface_logger_plugins.common import LogEvent
+
+from poolflow.gpus import visible
 
 RULES = Path(__file__).parents[1] / "rules"
 WILDCARDS = {"seed": "[0-9]+", "cycle": "[0-9]+", "initial_pool": "[^/+]+", "chain": "[^/]+(?:/[^/]+)?"}
@@ -60,7 +63,7 @@ COLUMNS = ("rule", "jobs", "why", "CPU time", "GPU time", "memory", "disk", "ear
 
 @dataclass(frozen=True)
 class Planned:
-    """A job of the dry run. `names` are its wildcards and the study, `device` what its config says, if anything."""
+    """A job of the dry run. `names` are its wildcards and the study, `gpu` whether it asks for a GPU."""
 
     rule: str
     names: tuple
@@ -68,7 +71,7 @@ class Planned:
     outputs: tuple
     threads: int
     why: str
-    device: str
+    gpu: bool
 
 
 @dataclass(frozen=True)
@@ -105,7 +108,6 @@ def planned(record):
         for paths in (record.input, record.output)
     )
     names = dict(record.wildcards) | {"study": outputs[0].split("/")[1]}
-    device = re.search(r'"device": "(\w+)"', record.shellcmd or "")
     return Planned(
         rule=record.rule_name,
         names=tuple(sorted(names.items())),
@@ -113,7 +115,7 @@ def planned(record):
         outputs=outputs,
         threads=record.threads,
         why=why(record.reason),
-        device=device.group(1) if device else "",
+        gpu=bool(record.resources.get("gpu", 0)),
     )
 
 
@@ -258,31 +260,38 @@ def expected(jobs, cycle, quantity):
     return medians[nearest], tuple(cycles[nearest])
 
 
-def schedule(jobs, seconds, cores):
-    """Return the seconds that the jobs take on a number of cores, each started in the given order as soon as it can."""
+def schedule(jobs, seconds, cores, gpus):
+    """Return the seconds that the jobs take on so many cores and GPUs, each started in the given order once it can."""
+
+    def fits(job):
+        return min(job.threads, cores) <= free[0] and job.gpu <= free[1]
+
     makers = {path: index for index, job in enumerate(jobs) for path in job.outputs}
     waits = [{makers[path] for path in job.inputs if path in makers} for job in jobs]
     followers = defaultdict(list)
     for index, makers_of in enumerate(waits):
         for maker in makers_of:
             followers[maker].append(index)
-    ready = [index for index, makers_of in enumerate(waits) if not makers_of]
-    running, now, free = [], 0.0, cores
-    while ready or running:
-        while ready and min(jobs[ready[0]].threads, cores) <= free:
-            index = heapq.heappop(ready)
-            free -= min(jobs[index].threads, cores)
+    ready = [[], []]  # those that ask for no GPU, and those that do
+    for index, makers_of in enumerate(waits):
+        if not makers_of:
+            ready[jobs[index].gpu].append(index)
+    running, now, free = [], 0.0, [cores, max(1, gpus)]
+    while any(ready) or running:
+        while fitting := [queue for queue in ready if queue and fits(jobs[queue[0]])]:
+            index = heapq.heappop(min(fitting))
+            free = [free[0] - min(jobs[index].threads, cores), free[1] - jobs[index].gpu]
             heapq.heappush(running, (now + seconds[index], index))
         now, index = heapq.heappop(running)
-        free += min(jobs[index].threads, cores)
+        free = [free[0] + min(jobs[index].threads, cores), free[1] + jobs[index].gpu]
         for follower in followers[index]:
             waits[follower].discard(index)
             if not waits[follower]:
-                heapq.heappush(ready, follower)
+                heapq.heappush(ready[jobs[follower].gpu], follower)
     return now
 
 
-def forecast(jobs, cached, history, cores):
+def forecast(jobs, cached, history, cores, gpus):
     """Return the rows of the table, as COLUMNS, with a last one for all rules, and the lines below it."""
     costs = []
     for job in jobs:
@@ -297,7 +306,7 @@ def forecast(jobs, cached, history, cores):
         kinds = Counter(costs[i]["cpu"][1] for i in of)
         groups = {id(group): group for group in (costs[i]["cpu"][2] for i in of)}  # few, though of many jobs each
         behind = {id(earlier) for group in groups.values() for earlier in group}
-        gpu = [costs[i]["seconds"][0] for i in of if jobs[i].device == "cuda"]
+        gpu = [costs[i]["seconds"][0] for i in of if jobs[i].gpu]
         memory = [costs[i]["memory"][0] for i in of if costs[i]["memory"][0] is not None]
         rows.append(
             (
@@ -311,20 +320,22 @@ def forecast(jobs, cached, history, cores):
                 f"{len(behind)}: {listed(kinds, len(of))}" if behind else listed(kinds, len(of)),
             )
         )
-    return rows, notes(jobs, costs, cores)
+    return rows, notes(jobs, costs, cores, gpus)
 
 
-def notes(jobs, costs, cores):
+def notes(jobs, costs, cores, gpus):
     """Return the lines below the table."""
     seconds = [cost["seconds"][0] for cost in costs]
     known = [value or 0.0 for value in seconds]
     least = ">= " if None in seconds else "about "
-    wall = least + duration(schedule(jobs, known, cores))
-    chain = least + duration(schedule(jobs, known, sum(job.threads for job in jobs)))
+    wall = least + duration(schedule(jobs, known, cores, gpus))
+    chain = least + duration(schedule(jobs, known, sum(job.threads for job in jobs), len(jobs)))
     if not any(cost["seconds"][2] for cost in costs) and None in seconds:
         wall = chain = "unknown"
     replaced = sum(size_of(path) or 0 for job in jobs for path in job.outputs)
     on = f"{cores} core{'s' * (cores > 1)}"
+    if any(job.gpu for job in jobs):
+        on += f", {gpus} job{'s' * (gpus > 1)} at once on GPUs"
     lines = [
         f"Wall time: {wall} on {on} (list scheduling); the longest chain of jobs alone: {chain}.",
         f"Disk: what is written; it replaces {bytes_(replaced)} of files that are there. Memory: the largest job's.",
@@ -338,8 +349,8 @@ def notes(jobs, costs, cores):
         )
     if any(job.why in ("params changed", "code changed") for job in jobs):
         lines.append("A job whose code or params changed is taken to cost what it cost before.")
-    if any(job.device == "auto" for job in jobs):
-        lines.append("GPU time: unknown with `device: auto`; a benchmark file does not say where its job ran.")
+    if any(job.gpu for job in jobs):
+        lines.append("GPU time: of jobs that ask for a GPU; as long as earlier ones took, on whatever device.")
     return lines
 
 
@@ -406,7 +417,9 @@ def main():
     if not jobs:
         print("Nothing to be done.")
         return
-    rows, lines = forecast(jobs, cached, History(earlier_jobs("results")), args.cores)
+    given = re.search(r"\bgpu=(\d+)", " ".join(others))
+    gpus = int(given[1]) if given else visible()
+    rows, lines = forecast(jobs, cached, History(earlier_jobs("results")), args.cores, gpus)
     print(f"{table(rows)}\n\n" + "\n".join(lines))
 
 

@@ -1,19 +1,25 @@
 """What training and embedding share: building a network, feeding it, and running it."""
 
 import io
+import math
 import os
+import sys
 from importlib import import_module
 from pickle import UnpicklingError
 
 import torch
 
-from poolflow import store
+from poolflow import gpus, store
 from poolflow.loss_prediction import LossPrediction, average
 from poolflow.stage import StageError
+
+EVALUATION_BATCH = 1000  # images of 32 x 32 at most
 
 
 def device(config):
     """Return the torch device that the config asks for ("auto": a GPU where there is one) and fix the threads.
+
+    Of several GPUs it is one that fewest other jobs use, see `poolflow.gpus`. The job's log says which it is.
 
     With `deterministic` an operation that could give other bits in another run is an error, on a GPU too; without it
     a GPU may choose its fastest algorithms, and float32 products are done in TF32. On a CPU both give the same bits.
@@ -28,9 +34,18 @@ def device(config):
         torch.backends.cuda.matmul.allow_tf32 = torch.backends.cudnn.allow_tf32 = True
     if config["device"] == "cuda" and not torch.cuda.is_available():
         raise StageError("device: found 'cuda', but torch sees no CUDA GPU; write auto or cpu")
-    if config["device"] == "auto":
-        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    return torch.device(config["device"])
+    if config["device"] == "cpu" or not torch.cuda.is_available():
+        print("device: cpu", file=sys.stderr)
+        return torch.device("cpu")
+    chosen = torch.device("cuda", gpus.take(torch.cuda.device_count()))
+    torch.cuda.set_device(chosen)
+    print(f"device: {chosen}, {torch.cuda.get_device_name(chosen)}", file=sys.stderr)
+    return chosen
+
+
+def evaluation_batch(shape):
+    """Return how many inputs of that shape to run through a network at once: fewer of larger ones."""
+    return max(1, min(EVALUATION_BATCH, EVALUATION_BATCH * 32 * 32 // math.prod(shape[:2])))
 
 
 def build(config, shape, classes):

@@ -41,11 +41,14 @@ class Job:
         for module in ("h5py", "numpy", "scipy", "sklearn", "torch", "torchvision"):
             if module in sys.modules:
                 versions[module] = sys.modules[module].__version__
+        torch = sys.modules.get("torch")
+        on_gpu = torch and torch.cuda.is_initialized()
         return {
             "stage": self.stage,
             "job": self.name,
             "code": self.code,
             "config": json.dumps(self.config, sort_keys=True),
+            "device": torch.cuda.get_device_name() if on_gpu else "cpu",
             "versions": json.dumps(versions),
         }
 
@@ -54,8 +57,8 @@ def run(main):
     """Call the stage function `main(job, ...)` with the command line's options.
 
     Each parameter of `main` after `job` is a required option of the same name, or with the default () a list of any
-    length; `--name`, `--config` (JSON) and `--code` make the job. A `StageError`, a full disk or an unreadable file
-    ends the process with status 1 and one line; anything else is a bug and shows its traceback.
+    length; `--name`, `--config` (JSON) and `--code` make the job. A `StageError`, a full disk, an unreadable file or
+    too little memory ends the process with status 1 and one line; anything else is a bug and shows its traceback.
     """
     stage = os.path.splitext(os.path.basename(sys.argv[0]))[0]
     parser = argparse.ArgumentParser(prog=f"python -m poolflow.{stage}", description=inspect.getdoc(main))
@@ -75,5 +78,21 @@ def run(main):
         with threadpool_limits(threads):  # for those that are loaded already
             main(job, **{option: getattr(args, option) for option in options})
     except (StageError, OSError) as error:
-        message = " ".join(str(error).split())
-        sys.exit(f"poolflow {stage} {job.name}: {message}")
+        message = str(error)
+    except Exception as error:
+        if type(error).__name__ not in ("MemoryError", "OutOfMemoryError"):  # numpy's, torch's
+            raise
+        message = out_of_memory(job.config, str(error))
+    else:
+        return
+    sys.exit(f"poolflow {stage} {job.name}: {' '.join(message.split())}")
+
+
+def out_of_memory(config, reason):
+    """Return what to do about an allocation that failed for a `reason`, by the settings of the stage."""
+    remedies = ["let fewer jobs share a GPU (--resources gpu=1)" if "CUDA" in reason else "let fewer jobs run at once"]
+    if "training" in config:
+        remedies.insert(0, f"lower training.batch_size (found {config['training']['batch_size']})")
+    elif "train" in config:
+        remedies.insert(0, f"lower batch_size of the pretext task {config['task']}")
+    return f"out of memory; {', or '.join(remedies)}: {reason.partition(' Including')[0]}"

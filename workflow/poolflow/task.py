@@ -19,7 +19,6 @@ from poolflow.optimizers import make_optimizer
 from poolflow.stage import StageError
 
 CHECKPOINT = 60  # seconds at least between two checkpoints
-EVALUATION_BATCH = 1000
 
 
 class Task:
@@ -165,7 +164,7 @@ class Task:
         rows = torch.arange(self.size) if rows is None else rows
         results = []
         with torch.inference_mode():
-            for batch in tqdm(rows.split(EVALUATION_BATCH), desc=what, mininterval=5):
+            for batch in tqdm(rows.split(networks.evaluation_batch(self.shape)), desc=what, mininterval=5):
                 batch = batch.to(self.device)
                 results.append(function(self.images[batch], batch).cpu())
         return torch.cat(results).numpy()

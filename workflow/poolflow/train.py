@@ -18,8 +18,6 @@ from poolflow.loss_prediction import STOP, WEIGHT, LossPrediction, ranking_loss
 from poolflow.optimizers import make_optimizer
 from poolflow.stage import StageError, run
 
-EVALUATION_BATCH = 1000
-
 
 def main(job, dataset, pool, labeled, model, metrics, start=()):
     """Write `model.pt`, the weights of each member, and `metrics.json`.
@@ -191,7 +189,7 @@ def evaluate(members, normalise, images, labels, precision):
 def log_probs(network, normalise, images, precision):
     """Return the logarithm of the class probabilities of images, (n, classes) float64 on the CPU."""
     network.eval()
-    batches = images.split(EVALUATION_BATCH)
+    batches = images.split(networks.evaluation_batch(images.shape[1:]))
     logits = torch.cat([networks.logits(network, normalise(batch), precision) for batch in batches])
     return logits.double().cpu().log_softmax(dim=1)
 

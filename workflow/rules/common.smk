@@ -13,6 +13,7 @@ sys.path.insert(0, f"{workflow.basedir}/workflow")
 
 from poolflow.config import ConfigError, check
 from poolflow.digest import digest
+from poolflow.gpus import visible
 from poolflow.plugins import DROPOUT, ENSEMBLE, GIVES, LOSS_PREDICTION, PLAIN, defines, literals, parameters
 from snakemake.exceptions import WorkflowError
 from snakemake.settings.types import DeploymentMethod
@@ -185,6 +186,12 @@ def network_settings(name, kind):
     return settings | ({"loss_prediction": True} if kind == LOSS_PREDICTION else {})
 
 
+def strategy_gpu(name):
+    """Return the number of GPUs of an acquisition: only some run a network, the last cycle's or one of their own."""
+    own = STUDY["strategies"][name]["parameters"].get("device", "cpu")
+    return gpu(STUDY["device"] if "model" in network_needs(name) else own)
+
+
 @lru_cache
 def network_needs(strategy):
     """Return what a strategy uses of the last network: outputs, which the embed jobs make, or the `model` itself."""
@@ -296,5 +303,13 @@ def last_model(wildcards):
 for name in STUDY["datasets"]:
     dataset_block(name)  # own data that are not there are named before anything is planned
 
-# GPUs of a job that runs networks: none unless the study may use one and Snakemake was given some (`resources: gpu`).
-GPU = int(STUDY["device"] != "cpu" and "gpu" in workflow.global_resources)
+# How many jobs use a GPU at once: as many as this machine has, each its own, or what Snakemake was given; with
+# `--resources gpu=6` three share each of two GPUs. With `gpu=0` jobs neither wait nor ask a cluster for one.
+if "gpu" not in workflow.global_resources and not workflow.remote_exec and visible():
+    workflow.register_resource("gpu", visible())
+GPUS = workflow.global_resources.get("gpu").value
+
+
+def gpu(device):
+    """Return the number of GPUs of a job that runs networks on a device: 1, or 0 where it may use none."""
+    return int(device != "cpu" and bool(GPUS))

@@ -24,6 +24,7 @@ rule acquire:
     resources:
         mem_mb=lambda w, attempt: attempt * 4000,
         runtime=lambda w, attempt: attempt * 240,
+        gpu=lambda w: strategy_gpu(w.strategy),
     params:
         code=lambda w: strategy_code(w.strategy, w.learner),
         cfg=lambda w: strategy_block(w.strategy, w.learner),
@@ -56,7 +57,7 @@ rule train:
     resources:
         mem_mb=lambda w, attempt: attempt * 4000,
         runtime=lambda w, attempt: attempt * 240,
-        gpu=GPU,
+        gpu=gpu(STUDY["device"]),
     params:
         code=lambda w: code("train", "models", STUDY["learners"][w.learner]),
         cfg=lambda w: training_block(w.learner, kind(w.chain)),
@@ -89,7 +90,7 @@ rule embed:
     resources:
         mem_mb=lambda w, attempt: attempt * 4000,
         runtime=lambda w, attempt: attempt * 60,
-        gpu=GPU,
+        gpu=gpu(STUDY["device"]),
     params:
         code=lambda w: code("embed", "models", STUDY["learners"][w.learner]),
         cfg=lambda w: embedding_block(w.learner, kind(w.chain), w.need),

@@ -21,7 +21,7 @@ rule pretrain:
     resources:
         mem_mb=lambda w, attempt: attempt * 8000,
         runtime=lambda w, attempt: attempt * 1440,
-        gpu=GPU,
+        gpu=gpu(STUDY["device"]),
     params:
         name="{dataset}/pretext/{task}/seed{seed}",
         code=lambda w: pretext_code("pretrain", w.task),
@@ -56,7 +56,7 @@ rule pretext_output:
     resources:
         mem_mb=lambda w, attempt: attempt * 8000,
         runtime=lambda w, attempt: attempt * 240,
-        gpu=GPU,
+        gpu=gpu(STUDY["device"]),
     params:
         name="{dataset}/pretext/{task}/seed{seed}",
         need="{need}",

@@ -26,7 +26,6 @@ from poolflow.kernels import top_k
 from poolflow.stage import StageError
 
 NEEDS = ("images",)
-EVALUATION_BATCH = 1000
 HIDDEN = 512  # units of the discriminator
 
 
@@ -113,7 +112,8 @@ def elbo_loss(inputs, decoded, mean, log_variance, beta):
 @torch.inference_mode()
 def scores(vae, discriminator, images, normalise):
     """Return 1 - p(labelled) of every image, (N,) float64."""
-    answers = [discriminator(vae.encode(normalise(batch))[0]) for batch in images.split(EVALUATION_BATCH)]
+    size = networks.evaluation_batch(images.shape[1:])
+    answers = [discriminator(vae.encode(normalise(batch))[0]) for batch in images.split(size)]
     return torch.cat(answers).squeeze(1).double().neg().sigmoid().cpu().numpy()
 
 
