@@ -6,9 +6,11 @@ metadata, is a link to the one in the Python that runs this.
 """
 
 import json
+import os
 import subprocess
 import sys
 from importlib import metadata
+from itertools import pairwise
 from pathlib import Path
 
 import yaml
@@ -50,10 +52,11 @@ def create(file, prefix):
     subprocess.run([sys.executable, "-m", "venv", "--without-pip", prefix], check=True)
     (site,) = Path(prefix).glob("lib/python*/site-packages")
     for distribution in closure(pip["pip"]).values():
-        for path in distribution.files:
-            if path.parts[0] != "..":  # a command or a manual page
-                (site / path).parent.mkdir(parents=True, exist_ok=True)
-                (site / path).symlink_to(distribution.locate_file(path))
+        paths = [path for path in distribution.files if path.parts[0] != ".."]  # those are commands and manual pages
+        for folder in {path.parent for path in paths}:
+            os.makedirs(site / folder, exist_ok=True)
+        for path in paths:
+            os.symlink(distribution.locate_file(path), f"{site}/{path}")
 
 
 def main(folder, command, *arguments):
@@ -65,7 +68,7 @@ def main(folder, command, *arguments):
     elif command == "config":
         print(json.dumps({"get": {"channel_priority": "strict"}}))
     elif command == "env":
-        options = dict(zip(arguments, arguments[1:], strict=False))
+        options = dict(pairwise(arguments))
         create(options["--file"], options["--prefix"])
     elif command != "clean":
         sys.exit(f"conda {command} {' '.join(arguments)}: not one of the commands that the stand-in knows")

@@ -15,11 +15,7 @@ from poolflow import digest, plugins
 
 PINNED = dict(re.findall(r"^([\w.-]+)==([\w.]+)$", (ROOT / "requirements.txt").read_text(), flags=re.MULTILINE))
 RULES = [
-    (
-        name,
-        re.search(r"\n    conda:\n +\"../../envs/(\w+)\.yaml\"\n", text),
-        re.search(r"python -m poolflow\.(\w+)", text),
-    )
+    (name, re.search(r'\n    conda:\n +"../../envs/(\w+)\.yaml"\n', text), re.search(r"-m poolflow\.(\w+)", text))
     for path in sorted((ROOT / "workflow/rules").glob("*.smk"))
     for name, text in re.findall(r"^rule (\w+):\n(.*?)(?=^\S|\Z)", path.read_text(), flags=re.MULTILINE | re.DOTALL)
 ]
