@@ -10,6 +10,10 @@ if not workflow.overwrite_configfiles:
     configfile: "config.yaml"
 
 
+# For --software-deployment-method conda apptainer only: where conda makes the environments of envs/.
+container: "docker://condaforge/miniforge3:26.3.2-3"
+
+
 include: "workflow/rules/common.smk"
 include: "workflow/rules/data.smk"
 include: "workflow/rules/pretext.smk"

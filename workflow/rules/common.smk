@@ -24,14 +24,19 @@ except ConfigError as error:
     raise WorkflowError(f"The config ({', '.join(map(str, workflow.configfiles))}) cannot be run:\n{error}")
 
 # Stages are run as modules of the package beside this file, by the Python that runs Snakemake or by the one of a conda
-# environment. Where downloaded data lie is no part of the study: as an environment variable it is no param, and moving
-# the data reruns nothing.
+# environment, which then shall not see packages of the user's own in ~/.local. Where downloaded data lie is no part of
+# the study: as an environment variable it is no param, and moving the data reruns nothing.
 CONDA = DeploymentMethod.CONDA in workflow.deployment_settings.deployment_method
 shell.prefix(
     f"set -euo pipefail; export PYTHONPATH={quote(f'{workflow.basedir}/workflow')}"
     f" POOLFLOW_DATA={quote(STUDY['data_root'])}"
-    f"{'' if CONDA else f' PATH={quote(str(Path(sys.executable).parent))}:$PATH'}; "
+    f" {'PYTHONNOUSERSITE=1' if CONDA else f'PATH={quote(str(Path(sys.executable).parent))}:$PATH'}; "
 )
+if DeploymentMethod.APPTAINER in workflow.deployment_settings.deployment_method and not CONDA:
+    raise WorkflowError(
+        "--software-deployment-method: found apptainer, expected conda apptainer: the image has conda, which makes the "
+        "environments of envs/ inside it, and none of the packages"
+    )
 
 
 pathvars:
