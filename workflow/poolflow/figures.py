@@ -4,7 +4,7 @@ import matplotlib
 import pandas as pd
 import seaborn as sns
 
-from poolflow.stage import run
+from poolflow.stage import StageError, run
 from poolflow.store import replacing
 
 matplotlib.use("Agg")
@@ -17,12 +17,14 @@ def main(job, curves, by_strategy, by_pool):
 
     `by_strategy` has a panel for each query strategy and a line for each initial pool, `by_pool` the reverse.
     """
-    config = job.config
+    config, metric = job.config, job.config["metric"]
     table = pd.read_csv(curves)
     table = table[(table.dataset == config["dataset"]) & (table.learner == config["learner"])]
+    if metric not in table or table[metric].isna().all():
+        raise StageError(f"{curves}: found no {metric}, since there are no such images; set another figures.metric")
     title = config["title"] or f"{config['dataset']}, {config['learner']}"
     for path, panel, line in ((by_strategy, "strategy", "initial_pool"), (by_pool, "initial_pool", "strategy")):
-        figure = draw(table, panel, line, config["metric"], title)
+        figure = draw(table, panel, line, metric, title)
         with replacing(path) as temporary:
             figure.savefig(temporary, format="png", dpi=config["dpi"], bbox_inches="tight")
 
@@ -44,6 +46,7 @@ def draw(table, panel, line, metric, title):
         col_wrap=min(COLUMNS, table[panel].nunique()),
         kind="line",
         errorbar="sd",
+        err_style="band" if table.cycle.any() else "bars",
         palette=sns.color_palette("colorblind", table[line].nunique()),
         height=2.6,
         aspect=1.25,
