@@ -21,7 +21,7 @@ def main(job, curves, by_strategy, by_pool):
     table = pd.read_csv(curves)
     table = table[(table.dataset == config["dataset"]) & (table.learner == config["learner"])]
     if metric not in table or table[metric].isna().all():
-        raise StageError(f"{curves}: found no {metric}, since there are no such images; set another figures.metric")
+        raise StageError(f"{curves}: found no {metric}, as there are no such images; write another figures.metric")
     title = config["title"] or f"{config['dataset']}, {config['learner']}"
     for path, panel, line in ((by_strategy, "strategy", "initial_pool"), (by_pool, "initial_pool", "strategy")):
         figure = draw(table, panel, line, metric, title)
@@ -30,13 +30,17 @@ def main(job, curves, by_strategy, by_pool):
 
 
 def draw(table, panel, line, metric, title):
-    """Return the figure of `metric` over the number labelled, a panel for each `panel` and a line for each `line`."""
+    """Return the figure of `metric` over the number labelled, a panel for each `panel` and a line for each `line`.
+
+    Where there is cycle 0 alone, the points of a panel stand side by side.
+    """
     part, _, kind = metric.partition("_")
     table = table.assign(value=table[metric] * (100 if kind == "accuracy" else 1))
+    x = "labeled" if table.cycle.any() else line
     sns.set_theme(style="whitegrid", context="paper")
     grid = sns.relplot(
         data=table,
-        x="labeled",
+        x=x,
         y="value",
         hue=line,
         style=line,
@@ -46,12 +50,14 @@ def draw(table, panel, line, metric, title):
         col_wrap=min(COLUMNS, table[panel].nunique()),
         kind="line",
         errorbar="sd",
-        err_style="band" if table.cycle.any() else "bars",
+        err_style="band" if x == "labeled" else "bars",
         palette=sns.color_palette("colorblind", table[line].nunique()),
         height=2.6,
         aspect=1.25,
     )
-    grid.set_axis_labels("labelled images", f"{part} {NAMES[kind]}")
+    grid.set_axis_labels("labelled images" if x == "labeled" else "", f"{part} {NAMES[kind]}")
+    if x != "labeled":
+        grid.tick_params(axis="x", labelrotation=90)
     grid.set_titles(panel.replace("_", " ") + ": {col_name}")
     grid.legend.set_title(line.replace("_", " "))
     seeds = table.seed.nunique()
