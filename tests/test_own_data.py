@@ -156,7 +156,7 @@ def test_no_cycles_draw_the_initial_pools_alone(finished, tmp_path):
         f"figures/digits/small_cnn/{name}.png" for name in ("by_pool", "by_strategy")
     }
     figure = figures.draw(table, "strategy", "initial_pool", "test_accuracy", "digits")
-    assert [text.get_text() for text in figure.axes[0].get_xticklabels()] == ["random", "kmeans"]
+    assert [text.get_text() for text in figure.axes[-1].get_xticklabels()] == ["random", "kmeans"]
     assert project.planned() == set()
     output = project.snakemake("to_label", "--cores", "1", fails=True)
     assert "no data set of the study knows the files of its images" in output
