@@ -24,6 +24,13 @@ include: "workflow/rules/analysis.smk"
 include: "workflow/rules/cluster.smk"
 
 
+rule to_label:
+    """What to label next: the table of its files, and sheets of the images."""
+    input:
+        "<results>/to_label.csv",
+        sorted(set(expand(f"<results>/figures/{{dataset}}/{SHEET}", **ASKED))),
+
+
 rule all:
     """The whole study: its tables and its figures."""
     default_target: True
@@ -36,6 +43,7 @@ rule all:
             learner=STUDY["learners"],
             view=["by_strategy", "by_pool"],
         ),
+        rules.to_label.input if NAMED else [],
 
 
 rule data:

@@ -186,7 +186,13 @@ MISTAKES = {
         "",
     ),
     "images too small": ({"learners": ["lenet"]}, "learners.lenet: found images of 8 x 8", "at least 16 x 16"),
-    "zero cycles": ({"cycles": 0}, "cycles: found 0, expected a whole number, at least 1", ""),
+    "negative cycles": ({"cycles": -1}, "cycles: found -1, expected a whole number, at least 0", ""),
+    "all that are given, but drawn": ({"initial_size": 0}, "initial_size: found 0, expected at least 1", "pool random"),
+    "classes as text": (
+        {"datasets": {"a": {"dataset": "image_folder", "path": "a", "classes": "b"}}},
+        "datasets.a.classes: found 'b', expected list | None",
+        "",
+    ),
     "negative seed": ({"seeds": [0, -1]}, "seeds.1: found -1, expected a whole number, at least 0", ""),
     "repeated seed": ({"seeds": [1, 1]}, "seeds: found [1, 1], expected each entry once", ""),
     "no seeds": ({"seeds": []}, "seeds: found [], expected at least 1 entry", ""),
@@ -219,7 +225,7 @@ def test_a_mistake_is_one_line(mistake):
 
 def test_every_mistake_has_its_line():
     with pytest.raises(ConfigError) as caught:
-        check({"cycles": 0, "seeds": [-1], "strategie": [], "datasets": ["digit"], "training": {"epochs": "x"}})
+        check({"cycles": -1, "seeds": [-1], "strategie": [], "datasets": ["digit"], "training": {"epochs": "x"}})
     keys = [line.split(":")[0] for line in str(caught.value).split("\n")]
     assert keys == ["strategie", "cycles", "seeds.0", "training.epochs", "datasets"]
 
@@ -272,7 +278,7 @@ def test_a_strategy_with_unknown_needs_is_named(tmp_path, monkeypatch):
 @pytest.mark.parametrize(
     ("text", "expected"),
     [
-        ("cycles: 0\nstrategies: [entrpy]\n", "cycles: found 0, expected a whole number, at least 1"),
+        ("cycles: -1\nstrategies: [entrpy]\n", "cycles: found -1, expected a whole number, at least 0"),
         ("strategies: [entrpy]\nbudget: 5000\n", "did you mean entropy?"),
         ("", "Config file must be given as JSON or YAML with keys at top level"),
         ("- a\n", "Config file must be given as JSON or YAML with keys at top level"),
@@ -310,7 +316,7 @@ def test_the_targets_are_listed_with_what_they_make(tmp_path):
     output = Project.new(tmp_path / "p").snakemake("--list")
     lines = dict(line.split(" (", 1) for line in output.splitlines() if line.endswith(")"))
     assert set(lines) == {
-        *("all", "data"),
+        *("all", "data", "to_label", "to_label_table", "to_label_sheet"),
         *("download", "dataset", "pool", "pretrain", "pretext_output", "initial_pool", "acquire", "train", "embed"),
         *("curves", "figures", "clusters", "pool_tables", "pool_histograms", "pool_overlap", "tsne", "tsne_figure"),
         *("contact_sheet", "cycle_tables", "cycle_overlap"),

@@ -182,14 +182,14 @@ GOOD = {"train": (images(4), np.arange(4) % 2), "test": (images(4), np.arange(4)
         ),
         ({"train": (images(4, channels=2), np.zeros(4, int))}, r"uint8 \(4, 4, 5, 2\), expected .* 1 or 3"),
         ({"test": (images(4)[..., 0], np.zeros(4, int))}, r"test images: found uint8 \(4, 4, 5\)"),
-        ({"test": (images(0), np.zeros(0, int))}, "expected at least one row"),
+        ({"train": (images(0), np.zeros(0, int))}, "expected at least one row"),
+        ({"test": (images(4, height=0), np.zeros(4, int))}, "expected at least one row, and none empty"),
         ({"test": (images(4, channels=3), np.zeros(4, int))}, r"expected rows of \(4, 5, 1\) as in train"),
         ({"train": (images(4), np.zeros(3, int))}, r"train labels: found int64 \(3,\), expected integers \(4,\)"),
         ({"train": (images(4), np.zeros(4))}, "train labels: found float64"),
         ({"train": (images(4), np.array([0, 2, 0, 1]))}, r"train labels: found 2 in row 1, expected -1\.\.1"),
         ({"train": (images(4), np.array([0, 1, -2, 1]))}, r"train labels: found -2 in row 2, expected -1\.\.1"),
         ({"test": (images(4), np.array([0, 1, 1, -1]))}, r"test labels: found -1 in row 3, .*every test image needs"),
-        ({"train": (images(4), np.full(4, -1))}, "train labels: found no label at all"),
         ({"names": {"train": ["a"], "test": ["a"] * 4}}, "train names: found 1, expected 4"),
     ],
 )
@@ -197,6 +197,15 @@ def test_a_data_set_that_breaks_the_contract_is_refused(written, changes, messag
     with pytest.raises(StageError, match=message):
         written(GOOD | changes)
     assert not list(tmp_path.glob("given*"))
+
+
+def test_there_may_be_no_label_and_no_test_set(written):
+    shown = images(4)
+    found = written(GOOD | {"train": (shown, np.full(4, -1)), "test": (images(0), np.zeros(0, int))})
+    assert found.train_labels.tolist() == [-1] * 4
+    assert found.test_images.shape == (0, 4, 5, 1)
+    assert found.test_labels.shape == (0,)
+    np.testing.assert_allclose(found.mean, shown.mean() / 255)
 
 
 # Sets of torchvision, in their real formats, with checksums of their own
@@ -555,6 +564,64 @@ def test_a_wrong_layout_is_one_line(make, tmp_path, layout):
     pack(tmp_path / "root/own.zip", dict.fromkeys(names, encoded(images(1)[0])))
     with pytest.raises(StageError, match=message) as error:
         make("image_folder", path="own.zip")
+    assert "\n" not in str(error.value)
+
+
+NAMED = {
+    "at the top": (["1.png", "2.png"], ["1.png", "2.png"], [-1, -1], []),
+    "in a folder": (["unlabeled/1.png", "unlabeled/x/2.png"], ["unlabeled/1.png", "unlabeled/x/2.png"], [-1, -1], []),
+    "with one folder around": (["photos/1.png", "photos/2.png"], ["photos/1.png", "photos/2.png"], [-1, -1], []),
+    "one label": (["1.png", "a/2.png"], ["a/2.png", "1.png"], [1, -1], []),
+    "one of each class": (["1.png", "b/2.png", "a/3.png"], ["a/3.png", "b/2.png", "1.png"], [1, 0, -1], []),
+    "a test set alone": (["1.png", "test/a/2.png", "test/b/3.png"], ["1.png"], [-1], [1, 0]),
+    "no test set": (["unlabeled/1.png", "train/a/2.png"], ["train/a/2.png", "unlabeled/1.png"], [1, -1], []),
+    "enough to split": (["1.png", *(f"a/{i}.png" for i in range(5))], None, [1, 1, 1, 1, -1], [1]),
+}
+
+
+@pytest.mark.parametrize("form", ["own", "own.zip"])
+@pytest.mark.parametrize("case", NAMED)
+def test_named_classes_need_no_images(make, tmp_path, case, form):
+    files, names, labels, test_labels = NAMED[case]
+    pack(tmp_path / "root" / form, {name: encoded(images(1)[0]) for name in files})
+    found = make("image_folder", path=form, classes=["b", "a", "c"])
+    assert names is None or found.train_names == names
+    assert found.train_labels.tolist() == labels
+    assert found.test_labels.tolist() == test_labels
+    assert found.classes == ["b", "a", "c"]
+    assert sorted(found.train_names + found.test_names) == sorted(files)
+
+
+def test_a_test_fraction_of_0_leaves_all_for_training(make, tmp_path):
+    pack(tmp_path / "root/own", {f"{label}/{i}.png": encoded(images(1)[0]) for label in "ab" for i in range(5)})
+    found = make("image_folder", path="own", test_fraction=0)
+    assert found.train_labels.tolist() == [0] * 5 + [1] * 5
+    assert found.test_images.shape == (0, 4, 5, 1)
+
+
+@pytest.mark.parametrize(
+    ("files", "classes", "message"),
+    [
+        (
+            ["d/1.png", "a/1.png"],
+            ["a", "b"],
+            "found d/1.png in the folder d, expected one of the classes a, b; add d",
+        ),
+        (["test/d/1.png", "1.png"], ["a", "b"], "found test/d/1.png in the folder d, expected one of the classes a, b"),
+        (["1.png", "train/2.png"], ["a", "b"], "found train/2.png outside the class folders"),
+        (["test/a/1.png"], ["a", "b"], "found images in test/ only"),
+        (["1.png"], ["a"], r"classes: found 1 \(a\), expected at least 2"),
+        (["1.png"], ["a", "a"], "classes: found a, expected each class once"),
+        (["1.png"], ["a", "unlabeled"], "classes: found unlabeled, expected each class once, and none of test, train"),
+        (["1.png"], [0, 1], "classes: found 0, expected the names of folders; write it in quotes"),
+        (["1.png"], None, r"found 1\.png outside the class folders.* write classes: \[their names\]"),
+        (["unlabeled/1.png"], None, r"found images without a class only.* write classes: \[their names\]"),
+    ],
+)
+def test_wrong_classes_are_one_line(make, tmp_path, files, classes, message):
+    pack(tmp_path / "root/own", dict.fromkeys(files, encoded(images(1)[0])))
+    with pytest.raises(StageError, match=message) as error:
+        make("image_folder", path="own", classes=classes)
     assert "\n" not in str(error.value)
 
 

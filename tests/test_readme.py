@@ -32,14 +32,16 @@ def test_the_plugins_run(tmp_path):
 def test_the_studies_are_valid():
     blocks = [yaml.safe_load(text) for language, text in BLOCKS if language == "yaml"]
     studies = {study["study"]: study for study in blocks}
-    assert list(studies) == ["my-study", "settings", "cells"]
+    assert list(studies) == ["my-study", "settings", "cells-first", "cells-next"]
     assert check(studies["my-study"])["learners"]["wide"]["training"]["epochs"] == 60
     assert check(studies["settings"])["datasets"]["mirrored"]["pool"]["validation"] == 0.2
-    assert check(studies["cells"])["datasets"]["cells"]["parameters"] == {"path": "cells", "size": 64}
+    parameters = {"path": "cells", "size": 64, "classes": ["healthy", "ill"]}
+    assert check(studies["cells-first"])["datasets"]["cells"]["parameters"] == parameters
+    assert check(studies["cells-next"])["datasets"]["cells"]["parameters"] == parameters | {"test_fraction": 0}
 
 
 def test_the_notebook_s_lines_read_the_labelled_images(finished, monkeypatch):
-    text, _ = [text for language, text in BLOCKS if language == "python" and text.startswith("import h5py")]
+    (text,) = [text for language, text in BLOCKS if language == "python" and text.startswith("import h5py")]
     assert len(text.strip().splitlines()) == 5  # the import, and three lines
     monkeypatch.chdir(finished.folder)
     for old, new in (("results/digits/", "results/tiny/"), ("margin", "entropy"), ("cycle3", "cycle2")):

@@ -381,10 +381,12 @@ def check_data(study, problems):
 
 
 def check_given(study, name, initial_pool, settings, problems):
-    """Add a line when an initial pool asks for given labels and a data set has none."""
+    """Add a line when an initial pool asks for given labels and a data set has none, or asks for no image."""
     pool, dataset = study["datasets"][name]["pool"], study["datasets"][name]["plugin"]
     own = "LOCAL" in plugins.literals("datasets", dataset)
     needs = plugins.literals("initial_pools", settings["plugin"])["NEEDS"]
+    if "given" not in needs and not study["initial_size"]:
+        problems.append(f"initial_size: found 0, expected at least 1 for the initial pool {initial_pool}")
     if "given" in needs and not (pool["start"] or pool["known_classes"] or own):
         problems.append(
             f"initial_pools.{initial_pool}: no labels of {name} are given from the start; write pool: {{start: N}}"

@@ -1,4 +1,4 @@
-"""Stage: show the images that an initial pool chose first, and those it chose last."""
+"""Stage: show the images that an initial pool or a strategy chose first, and those it chose last."""
 
 import matplotlib
 import numpy as np
@@ -17,17 +17,27 @@ DPI = 100
 
 
 def main(job, dataset, pool, labeled, out):
-    """Write a PNG file with up to four rows of the images chosen first and up to four of those chosen last."""
+    """Write a PNG file with up to four rows of the images chosen first in the last cycle and up to four of the last.
+
+    An image without a label has its rank, as in `to_label.csv`.
+    """
     known = KnownPool(pool, dataset)
-    rows, _ = read_rows(labeled, len(known))
+    rows, cycles = read_rows(labeled, len(known))
+    rows = rows[cycles == cycles.max()]
     half = min(ROWS * COLUMNS, -(-len(rows) // 2))
-    blocks = {"first": rows[:half], "last": rows[half:][-half:]}
+    ranks = np.arange(len(rows))
+    blocks = {"first": ranks[:half], "last": ranks[half:][-half:]}
     if len(rows) == 1:
         del blocks["last"]
     with store.read(dataset) as file:
-        images = [known.candidates.read(file, block) for block in blocks.values()]
-    names = [[known.names[c] if c >= 0 else "no label" for c in known.classes[block]] for block in blocks.values()]
-    source = f"{job.config['dataset']}, seed {job.config['seed']}: {job.config['initial_pool']}"
+        images = [known.candidates.read(file, rows[block]) for block in blocks.values()]
+    classes = known.classes[rows]
+    names = [
+        [known.names[classes[rank]] if classes[rank] >= 0 else f"{rank + 1}: no label" for rank in block]
+        for block in blocks.values()
+    ]
+    chain = [job.config[key] for key in ("learner", "initial_pool", "strategy") if key in job.config]
+    source = f"{job.config['dataset']}, seed {job.config['seed']}: {', '.join(chain)}"
     titles = [f"{source}, the {len(block)} images chosen {which}" for which, block in blocks.items()]
     figure = draw(images, names, titles)
     with store.replacing(out) as temporary:

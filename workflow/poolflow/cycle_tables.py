@@ -72,9 +72,11 @@ def read_accuracy(path, classes):
     """Return the test accuracy of each class, (classes,) float64, of a `metrics.json`; NaN for one without images."""
     try:
         with open(path) as file:
-            accuracy = json.load(file).get("test_class_accuracy", [])
+            metrics = json.load(file)
     except ValueError as error:
         raise StageError(f"{path} is not complete JSON ({error}); delete it and run again") from error
+    untested = [None] * classes if "train_accuracy" in metrics and "test_accuracy" not in metrics else []
+    accuracy = metrics.get("test_class_accuracy", untested)
     if len(accuracy) != classes:
         raise StageError(f"{path}: found test_class_accuracy of {len(accuracy)} classes, expected {classes}")
     return np.array(accuracy, np.float64)
@@ -84,7 +86,7 @@ def hard_classes(counts, accuracy):
     """Return (k, how many of the k most frequent classes are among the k of least accuracy, how many by chance).
 
     k is 10, or half the number C of classes where that is less; by chance k * k / C. Classes whose accuracy is NaN are
-    left out; of equals the first is taken.
+    left out, without any left chance is NaN; of equals the first is taken.
 
     Parameters
     ----------
@@ -97,7 +99,7 @@ def hard_classes(counts, accuracy):
     compared = min(HARD, len(counts) // 2)
     most = np.argsort(-counts, kind="stable")[:compared]
     least = np.argsort(accuracy, kind="stable")[:compared]
-    return compared, len(np.intersect1d(most, least)), compared**2 / len(counts)
+    return compared, len(np.intersect1d(most, least)), compared**2 / len(counts) if tested.any() else np.nan
 
 
 def write(path, table):

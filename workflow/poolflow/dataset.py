@@ -18,8 +18,9 @@ def main(job, root, out):
     `train/images` and `test/images` are uint8 (N, height, width, channels) with one channel or three, or else
     `train/features` and `test/features` float32 (N, D); `train/labels` and `test/labels` int64 (N,), where -1 in
     `train/labels` is an image without a label. `train/names` and `test/names`, where the data set has them, are the
-    path of each image. The attributes hold the class names and, over all training rows, the mean and standard
-    deviation of each channel (in units of the full range, 0 to 1) or dimension, float64.
+    path of each image. There may be no test row, and no label yet. The attributes hold the class names and, over all
+    training rows, the mean and standard deviation of each channel (in units of the full range, 0 to 1) or dimension,
+    float64.
     """
     plugin = import_module(f"poolflow.datasets.{job.config['dataset']}")
     kind = getattr(plugin, "KIND", "images")
@@ -31,7 +32,8 @@ def main(job, root, out):
             rows = rows_of(CHUNK, kind, values)
             shape = (len(values), *values.shape[1:])
             dtype = np.uint8 if kind == "images" else np.float32
-            target = file.create_dataset(f"{part}/{kind}", shape, dtype, chunks=(min(rows, len(values)), *shape[1:]))
+            chunks = (min(rows, len(values)), *shape[1:]) if len(values) else None
+            target = file.create_dataset(f"{part}/{kind}", shape, dtype, chunks=chunks)
             statistics = {"images": ChannelStatistics, "features": DimensionStatistics}[kind](shape[-1])
             for start in range(0, len(values), BLOCK * rows):
                 block = np.asarray(values[start : start + BLOCK * rows]).astype(dtype, copy=False)
@@ -67,7 +69,7 @@ def check(kind, data):
             raise StageError(f"{found}, expected uint8 (N, height, width, 1 or 3)")
         if kind == "features" and (np.dtype(values.dtype).kind != "f" or len(values.shape) != 2):
             raise StageError(f"{found}, expected floats (N, D)")
-        if not np.prod(values.shape):
+        if not np.prod(values.shape) and (part == "train" or not np.prod(values.shape[1:])):
             raise StageError(f"{found}, expected at least one row, and none empty")
         if values.shape[1:] != data["train"][0].shape[1:]:
             raise StageError(f"{found}, expected rows of {data['train'][0].shape[1:]} as in train")
@@ -75,12 +77,10 @@ def check(kind, data):
         if labels.dtype.kind not in "iu" or labels.shape != (len(values),):
             raise StageError(f"{part} labels: found {labels.dtype} {labels.shape}, expected integers ({len(values)},)")
         least = -1 if part == "train" else 0
-        if labels.min() < least or labels.max() >= classes:
+        if labels.min(initial=0) < least or labels.max(initial=0) >= classes:
             row = np.flatnonzero((labels < least) | (labels >= classes))[0]
             hint = "; every test image needs a label" if labels[row] == -1 else ""
             raise StageError(f"{part} labels: found {labels[row]} in row {row}, expected {least}..{classes - 1}{hint}")
-        if labels.max() < 0:
-            raise StageError(f"{part} labels: found no label at all, expected some")
         names = data.get("names", {part: labels})[part]
         if len(names) != len(labels):
             raise StageError(f"{part} names: found {len(names)}, expected {len(labels)}")

@@ -4,7 +4,7 @@ import matplotlib
 import pandas as pd
 import seaborn as sns
 
-from poolflow.stage import run
+from poolflow.stage import StageError, run
 from poolflow.store import replacing
 
 matplotlib.use("Agg")
@@ -17,24 +17,30 @@ def main(job, curves, by_strategy, by_pool):
 
     `by_strategy` has a panel for each query strategy and a line for each initial pool, `by_pool` the reverse.
     """
-    config = job.config
+    config, metric = job.config, job.config["metric"]
     table = pd.read_csv(curves)
     table = table[(table.dataset == config["dataset"]) & (table.learner == config["learner"])]
+    if metric not in table or table[metric].isna().all():
+        raise StageError(f"{curves}: found no {metric}, as there are no such images; write another figures.metric")
     title = config["title"] or f"{config['dataset']}, {config['learner']}"
     for path, panel, line in ((by_strategy, "strategy", "initial_pool"), (by_pool, "initial_pool", "strategy")):
-        figure = draw(table, panel, line, config["metric"], title)
+        figure = draw(table, panel, line, metric, title)
         with replacing(path) as temporary:
             figure.savefig(temporary, format="png", dpi=config["dpi"], bbox_inches="tight")
 
 
 def draw(table, panel, line, metric, title):
-    """Return the figure of `metric` over the number labelled, a panel for each `panel` and a line for each `line`."""
+    """Return the figure of `metric` over the number labelled, a panel for each `panel` and a line for each `line`.
+
+    Where there is cycle 0 alone, the points of a panel stand side by side.
+    """
     part, _, kind = metric.partition("_")
     table = table.assign(value=table[metric] * (100 if kind == "accuracy" else 1))
+    x = "labeled" if table.cycle.any() else line
     sns.set_theme(style="whitegrid", context="paper")
     grid = sns.relplot(
         data=table,
-        x="labeled",
+        x=x,
         y="value",
         hue=line,
         style=line,
@@ -44,11 +50,14 @@ def draw(table, panel, line, metric, title):
         col_wrap=min(COLUMNS, table[panel].nunique()),
         kind="line",
         errorbar="sd",
+        err_style="band" if x == "labeled" else "bars",
         palette=sns.color_palette("colorblind", table[line].nunique()),
         height=2.6,
         aspect=1.25,
     )
-    grid.set_axis_labels("labelled images", f"{part} {NAMES[kind]}")
+    grid.set_axis_labels("labelled images" if x == "labeled" else "", f"{part} {NAMES[kind]}")
+    if x != "labeled":
+        grid.tick_params(axis="x", labelrotation=90)
     grid.set_titles(panel.replace("_", " ") + ": {col_name}")
     grid.legend.set_title(line.replace("_", " "))
     seeds = table.seed.nunique()

@@ -7,18 +7,25 @@ import numpy as np
 
 from poolflow.labeled import write_labeled
 from poolflow.selection import Pool, select
-from poolflow.stage import run
+from poolflow.stage import StageError, run
 
 
 def main(job, dataset, pool, out, needs=()):
     """Write cycle 0's `labeled.h5`: pool rows in the order chosen.
 
-    `needs` are the files `<need>.h5` of a pretext task, one for each of its outputs that the initial pool needs.
+    A size of 0 means all rows whose label is given. `needs` are the files `<need>.h5` of a pretext task, one for each
+    of its outputs that the initial pool needs.
     """
     plugin = import_module(f"poolflow.initial_pools.{job.config['initial_pool']}")
     files = {os.path.splitext(os.path.basename(path))[0]: path for path in needs}
     view = Pool(plugin, pool, needs=files, dataset=dataset)
-    rows, scores = select(plugin, view, job.config["size"], job.rng("initial pool"), job.config["parameters"])
+    size = job.config["size"] or int(view.given.sum())
+    if not size:
+        raise StageError(
+            "initial_size: 0 takes all images that have a label, but none has; choose the first with another initial "
+            "pool and cycles: 0, and label them"
+        )
+    rows, scores = select(plugin, view, size, job.rng("initial pool"), job.config["parameters"])
     write_labeled(out, job, rows, scores, np.zeros(len(rows), np.int64))
 
 

@@ -22,7 +22,7 @@ DATA, ORACLE, ANSWERS = {"images", "given"}, {"oracle"}, {"labels"}
 OUTPUTS = {PLAIN: {"probs", "features", "model"}, DROPOUT: {"probs", "features", "model", "mc_probs"}}
 OUTPUTS |= {ENSEMBLE: {"probs", "features", "model", "ensemble_probs"}}
 OUTPUTS |= {LOSS_PREDICTION: {"probs", "features", "model", "predicted_loss"}}
-TYPES = {"int": (int,), "float": (int, float), "str": (str,), "bool": (bool,), "None": (type(None),)}
+TYPES = {"int": (int,), "float": (int, float), "str": (str,), "bool": (bool,), "list": (list,), "None": (type(None),)}
 
 
 class PluginError(Exception):

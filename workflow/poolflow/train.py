@@ -36,7 +36,11 @@ def main(job, dataset, pool, labeled, model, metrics, start=()):
         labels, test_labels = (candidates.classes_of(file[f"{part}/labels"][:]) for part in ("train", "test"))
         known = labels[candidates.indices[rows]] >= 0
         if not known.any():
-            raise StageError(f"none of the {len(rows)} labelled images has a label in the data set")
+            raise StageError(
+                f"none of the {len(rows)} images to learn from has a label; label those of to_label.csv (`snakemake "
+                "to_label` with cycles: 0), move each into the folder of its class, and run `snakemake to_label` again "
+                "with initial_pools: [given], initial_size: 0 and cycles: 1"
+            )
         rows, cycles = rows[known], cycles[known]
         test_rows = np.flatnonzero(test_labels >= 0)
         parts = {

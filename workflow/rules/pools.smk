@@ -20,10 +20,10 @@ INITIAL_SETS = expand(
     initial_pool=STUDY["initial_pools"],
 )
 
-# What `rule all` asks for: nothing of clusters, pairs of pools, features or images where a study has none.
+# What `rule all` asks for: nothing of clusters, pairs of pools, features, images or cycles where a study has none.
 POOL_REPORTS = [
     "<results>/pools.csv",
-    "<results>/hard_classes.csv",
+    *(["<results>/hard_classes.csv"] if STUDY["cycles"] else []),
     *(["<results>/clusters.csv"] if CLUSTERED else []),
     *expand("<results>/figures/{dataset}/pools/histograms.png", dataset=STUDY["datasets"]),
     *expand("<results>/figures/{dataset}/pools/tsne_{task}.png", dataset=STUDY["datasets"], task=MAPPED),
@@ -39,6 +39,7 @@ POOL_REPORTS = [
 ]
 if len(STUDY["initial_pools"]) > 1:
     POOL_REPORTS += expand("<results>/figures/{dataset}/pools/overlap.png", dataset=STUDY["datasets"])
+if len(STUDY["initial_pools"]) > 1 and STUDY["cycles"]:
     POOL_REPORTS += expand(
         "<results>/figures/{dataset}/{learner}/overlap_cycles.png",
         dataset=STUDY["datasets"],
