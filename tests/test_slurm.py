@@ -2,6 +2,7 @@
 
 import os
 import re
+import select
 import shutil
 import signal
 import subprocess
@@ -25,6 +26,7 @@ STUDY = TINY | {
     "cycles": 2,
 }
 CHAINS = 4
+NO_INTERFACE = 77  # how tools/slurm ends where SLURM cannot run
 FASTER = ("--slurm-init-seconds-before-status-checks", "6")
 
 
@@ -32,14 +34,21 @@ FASTER = ("--slurm-init-seconds-before-status-checks", "6")
 def cluster(tmp_path_factory):
     """A cluster, whose node n1 has two GPUs in name. It ends with its standard input: also if the tests are killed."""
     folder = tmp_path_factory.mktemp("slurm")
-    process = subprocess.Popen(
-        [ROOT / "tools/slurm", folder, "sh", "-c", "echo ready; cat"],
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        text=True,
-        env=os.environ | {"GPUS": "2"},
-    )
-    assert process.stdout.readline() == "ready\n"
+    errors = folder / "errors"
+    with errors.open("w") as file:
+        process = subprocess.Popen(
+            [ROOT / "tools/slurm", folder, "sh", "-c", "echo ready; cat"],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=file,
+            env=os.environ | {"GPUS": "2"},
+        )
+    if not (select.select([process.stdout], [], [], 60)[0] and process.stdout.readline()):
+        process.stdin.close()
+        process.terminate()
+        process.wait(60)
+        stop = pytest.skip if process.returncode == NO_INTERFACE else pytest.fail
+        stop(errors.read_text() or "tools/slurm was not ready after a minute")
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("SLURM_CONF", str(folder / "slurm.conf"))
         yield
