@@ -124,7 +124,7 @@ class Project:
         for path in (self.folder / "workflow/rules").glob("*.smk"):
             path.write_text(re.sub(r"\n    message:\n.*", "", path.read_text()))
         found = set()
-        for job in re.split(r"\n(?:local)?rule ", self.snakemake("-n", *args))[1:]:
+        for job in re.split(r"\n *(?:local)?rule ", self.snakemake("-n", *args))[1:]:
             if re.search(rf"resources: .*\b{resource}\b", job):
                 strategy = re.search(r"strategy=(\w+)", job)
                 found.add((job.partition(":")[0], strategy and strategy[1]))

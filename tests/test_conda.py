@@ -14,12 +14,14 @@ import yaml
 from conftest import TINY, Project
 from test_environment import ENVIRONMENTS, RULES
 
-# A published data set, so that `download` has something to do.
+# A published data set whose images have names, so that `download` and `to_label` have something to do.
 STRIPES = '''"""Stripes, upright or lying, from a file."""
 
 import numpy as np
 
 from poolflow.files import File
+
+NAMES = True
 
 
 def files():
@@ -29,7 +31,9 @@ def files():
 def load(root):
     images = np.load(f"{{root}}/stripes.npy")
     labels = np.arange(len(images)) % 2
-    return {{"train": (images, labels), "test": (images[:20], labels[:20]), "classes": ["lying", "upright"]}}
+    data = {{"train": (images, labels), "test": (images[:20], labels[:20])}}
+    names = {{part: [f"{{row}}.png" for row in range(len(rows))] for part, (rows, _) in data.items()}}
+    return data | {{"classes": ["lying", "upright"], "names": names}}
 '''
 # The least in which every rule has a job.
 STUDY = TINY | {"datasets": ["stripes"], "strategies": ["entropy"], "cycles": 1, "training": {"epochs": 1}}

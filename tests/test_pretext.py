@@ -662,9 +662,10 @@ def test_missing_and_broken_inputs_are_one_line(lab, stage, tmp_path):
         options = {"dataset": lab.dataset, "pool": lab.pool, "out": out} | change
         done = stage("pretext_output", job.config, job=job.name, need="features", **options)
         assert done.returncode == 1
-        assert message in done.stderr
-        assert done.stderr.startswith("poolflow pretext_output d/pretext/inputs/seed0: ")
-        assert done.stderr.count("\n") == 1
+        device, line = done.stderr.splitlines()
+        assert device == "device: cpu"
+        assert line.startswith("poolflow pretext_output d/pretext/inputs/seed0: ")
+        assert message in line
     assert not out.parent.exists() or not list(out.parent.iterdir())
 
 

@@ -155,14 +155,6 @@ def test_job_by_job_with_gpus_interrupted_and_started_again(tmp_path, local):
     assert asked.keys() == {"dataset", "pool", "initial_pool", "acquire", "train", "embed", "curves"}
 
 
-def planned_resources(project):
-    """Return the resources of each rule that a dry run plans: {rule: text}. Without its message it prints them."""
-    for path in (project.folder / "workflow/rules").glob("*.smk"):
-        path.write_text(re.sub(r"\n    message:\n.*", "", path.read_text()))
-    output = project.snakemake("-n", "--profile", "profiles/slurm")
-    return dict(re.findall(r"rule (\w+):.*?resources: ([^\n]*)", output, flags=re.DOTALL))
-
-
 def test_gpus_are_asked_for_where_profile_and_study_agree(tmp_path):
     project = Project.new(tmp_path / "project")
     networks = {"train", "embed", "pretrain", "pretext_output"}
@@ -173,7 +165,7 @@ def test_gpus_are_asked_for_where_profile_and_study_agree(tmp_path):
     ]:
         project.configure(device=device)
         profile(project, resources=resources)
-        found = {rule for rule, text in planned_resources(project).items() if "gpu=1" in text}
+        found = {rule for rule, _ in project.asking("gpu=1", "--profile", "profiles/slurm")}
         assert found == expected, (device, resources)
 
 
