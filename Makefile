@@ -21,7 +21,7 @@ plan: $(READY)
 	@PYTHONPATH=workflow $(BIN)/python -m poolflow.forecast $(if $(CONFIG),--configfile $(CONFIG)) $(ARGS)
 
 test: lint
-	@$(BIN)/python -m pytest --numprocesses 2 --dist loadfile --no-loadscope-reorder
+	@$(BIN)/python -m pytest --numprocesses 3 --dist loadfile --no-loadscope-reorder
 
 lint: $(READY)
 	@$(BIN)/ruff check --quiet

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 import yaml
+from filelock import FileLock
 
 from poolflow.config import load_schema, with_defaults
 
@@ -143,9 +144,15 @@ class Project:
 
 @pytest.fixture(scope="session")
 def finished(tmp_path_factory):
-    """The tiny study, finished on one core. Copy it; do not change it."""
-    project = Project.new(tmp_path_factory.mktemp("finished") / "project")
-    project.snakemake("--cores", "1")
+    """The tiny study, finished on two cores, once for all processes of the tests. Copy it; do not change it."""
+    folder = tmp_path_factory.getbasetemp()
+    folder = folder.parent if "PYTEST_XDIST_WORKER" in os.environ else folder
+    with FileLock(folder / "finished.lock"):
+        if (folder / "finished.done").exists():
+            return Project(folder / "finished")
+        project = Project.new(folder / "finished")
+        project.snakemake("--cores", "2")
+        (folder / "finished.done").touch()
     return project
 
 

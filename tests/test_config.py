@@ -304,6 +304,21 @@ def test_a_missing_configfile_is_named(tmp_path):
     assert "No such file or directory: 'studies/none.yaml'" in output.strip().splitlines()[-1]
 
 
+@pytest.mark.parametrize(
+    "target",
+    [
+        "none/dataset.h5",
+        "digits/pretext/none/seed0/features.h5",
+        "digits/small_cnn/none/seed0/cycle0/metrics.json",
+        "digits/small_cnn/random/none/seed0/cycle1/metrics.json",
+    ],
+)
+def test_a_target_of_a_name_that_the_study_lacks_is_one_line(tmp_path, target):
+    output = Project.new(tmp_path / "p").snakemake("--dry-run", f"results/tiny/{target}", fails=True)
+    assert f"No rule to produce results/tiny/{target}" in output
+    assert "Traceback" not in output
+
+
 def test_a_study_file_does_not_inherit_from_the_default_config(tmp_path):
     project = Project.new(tmp_path / "p")
     project.write("other.yaml", "study: other\nseeds: [0]\ncycles: 1\nstrategies: [random]\n")

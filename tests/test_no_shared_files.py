@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 import yaml
-from conftest import SHARPENED, TINY, Project
+from conftest import ROOT, SHARPENED, TINY, Project
 
 MISSING = [program for program in ("rsync", "git") if not shutil.which(program)]
 pytestmark = pytest.mark.skipif(bool(MISSING), reason=f"Snakemake's fs storage needs {' and '.join(MISSING)}")
@@ -29,6 +29,7 @@ echo $job/state
 def project(tmp_path):
     """A project in git, and a profile for that scheduler, made of the one for SLURM as docs/cluster.md says."""
     project = Project.new(tmp_path / "project", STUDY)
+    shutil.copy(ROOT / ".gitignore", project.folder)
     subprocess.run(["git", "init", "-q"], cwd=project.folder, check=True)
     subprocess.run(["git", "add", "--all"], cwd=project.folder, check=True)
     submit = tmp_path / "submit"

@@ -45,15 +45,20 @@ pathvars:
     benchmarks=f"results/{STUDY['study']}/benchmarks",
 
 
+def one_of(key):
+    """Return the pattern of the names that a key of the study has: there is no rule for another."""
+    return "|".join(map(re.escape, STUDY[key]))
+
+
 wildcard_constraints:
-    dataset="[^/]+",
-    learner="[^/]+",
-    task="[^/]+",
-    initial_pool="[^/+]+",
-    strategy="[^/]+",
+    dataset=one_of("datasets"),
+    learner=one_of("learners"),
+    task=one_of("pretext"),
+    initial_pool=one_of("initial_pools"),
+    strategy=one_of("strategies"),
     # Cycle 0: an initial pool, with `+dropout`, `+ensemble` or `+loss_prediction` where a strategy needs such networks.
     # The cycles after it: an initial pool and a strategy.
-    chain="[^/]+(/[^/]+)?",
+    chain=f"({one_of('initial_pools')})([+][a-z_]+|/({one_of('strategies')}))?",
     seed="[0-9]+",
     cycle="[0-9]+",
     need="[a-z_]+",
