@@ -116,6 +116,15 @@ def test_other_errors_are_not_taken_for_too_little_memory(monkeypatch):
         stage.run(main)
 
 
+def test_a_model_that_the_memory_of_a_gpu_is_too_small_for_is_not_called_broken(monkeypatch):
+    def refuse(*_, **__):
+        raise CUDA
+
+    monkeypatch.setattr(torch, "load", refuse)
+    with pytest.raises(torch.OutOfMemoryError):
+        networks.load("model.pt", torch.device("cpu"))
+
+
 def test_larger_images_are_evaluated_in_smaller_batches():
     sizes = [
         networks.evaluation_batch(shape) for shape in [(64,), (28, 28, 1), (32, 32, 3), (64, 64, 3), (2000, 3000, 3)]

@@ -145,5 +145,8 @@ def load(path, device):
     """Return the weights of each member that a `model.pt` holds; StageError where it is not complete."""
     try:
         return torch.load(path, map_location=device)["states"]
+    except torch.OutOfMemoryError:
+        raise
     except (RuntimeError, EOFError, KeyError, OSError, UnpicklingError) as error:
-        raise StageError(f"{path} is not a complete model ({error}); delete it and run again") from error
+        reason = str(error).partition(". ")[0]
+        raise StageError(f"{path} is not a complete model ({reason}); delete it and run again") from error
