@@ -123,6 +123,9 @@ def test_a_chain_is_a_submission_and_lost_ones_are_recovered(tmp_path, finished)
     assert (first["NumCPUs"], first["MinMemoryNode"], first["TimeLimit"]) == ("1", "4000M", "01:50:00")
     assert (second["NumCPUs"], second["MinMemoryNode"], second["TimeLimit"]) == ("1", "8000M", "03:40:00")
     assert not any("TresPerJob" in job for job in jobs(project))
+    # Cycle 0 with its contact sheet is one submission.
+    assert [job["JobState"] for job in jobs(project) if "initial_pool" in job["StdOut"]] == ["COMPLETED"]
+    assert not any("/rule_" in job["StdOut"] for job in jobs(project))
 
 
 def test_job_by_job_with_gpus_interrupted_and_started_again(tmp_path, finished):
