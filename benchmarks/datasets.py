@@ -27,7 +27,7 @@ def main(root):
         for name, parameters in DATASETS.items():
             config = json.dumps({"dataset": name, "parameters": parameters})
             out = Path(folder, f"{name}.h5")
-            command = [sys.executable, "-m", "poolflow.dataset", "--name", name, "--config", config]
+            command = [sys.executable, "-m", "poolflow.stages.dataset", "--name", name, "--config", config]
             wall, cpu, peak = measured([*command, "--root", root, "--out", str(out)], env=ENVIRONMENT)
             size = out.stat().st_size / 2**20
             print(f"{name:14} {wall:6.1f} s {cpu:6.1f} CPU s {peak:6.0f} MiB, dataset.h5 {size:.0f} MiB", flush=True)

@@ -14,7 +14,8 @@ import torch
 from common import NETWORK, TRAINING, machine
 from torchvision.datasets import MNIST
 
-from poolflow import networks, train
+from poolflow.stages import train
+from poolflow.training import networks
 
 MEAN, STD = np.array([0.1307]), np.array([0.3081])
 LABELS, TEST = 1000, 5000

@@ -25,9 +25,10 @@ from threadpoolctl import threadpool_limits
 from torch.utils.data import DataLoader, Dataset
 from torchvision import transforms
 
-from poolflow import tsne, views
+from poolflow import views
+from poolflow.job import Job
 from poolflow.pretext import kmeans, simclr
-from poolflow.stage import Job
+from poolflow.stages import tsne
 from poolflow.task import Task
 
 CASES = {"28 x 28, grey": (28, 1), "32 x 32, colour": (32, 3)}

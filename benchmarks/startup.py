@@ -23,7 +23,7 @@ JOB = "digits/small_cnn/random/entropy/seed0/cycle1"
 def forked():
     """Return the CPU seconds of a process that is forked, everything imported, from another one; mean of twenty."""
     code = (
-        "import os, resource, poolflow.train\n"
+        "import os, resource, poolflow.stages.train\n"
         "for _ in range(20):\n"
         "    if not os.fork(): os._exit(0)\n"
         "    os.wait()\n"

@@ -245,7 +245,8 @@ def costs_in_order(order, costs):
 def draw_all(out, order, done, most):
     """Write the pictures of (strategy, state) pairs, in the order given; the heat map of those of the state `most`."""
     # Not at the top: what this process has loaded would count in the peak memory of those that it starts.
-    from poolflow import contact_sheet, store
+    from poolflow import store
+    from poolflow.stages import contact_sheet
 
     (out / "sheets").mkdir(exist_ok=True)
     images = {}

@@ -19,7 +19,8 @@ from PIL import Image
 from torch.utils.data import DataLoader, Dataset
 from torchvision import transforms
 
-from poolflow import networks, train
+from poolflow.stages import train
+from poolflow.training import networks
 
 SGD = {"optimizer": "sgd", "learning_rate": 0.025, "nesterov": True, "weight_decay": 0.0003, "batch_size": 128}
 SGD |= {"schedule": "cosine", "crop": 4, "flip": True}

@@ -19,7 +19,7 @@ UNITS = {"s": 1, "min": 60, "h": 3600}
 
 def plan(project, *args, fails=False):
     """Run the forecast in a project, return what it prints."""
-    command = [sys.executable, "-m", "poolflow.forecast", "--cores", "2", *args]
+    command = [sys.executable, "-m", "poolflow", "plan", "--cores", "2", *args]
     environment = os.environ | {"PYTHONPATH": "workflow"}
     process = subprocess.run(
         command, cwd=project.folder, env=environment, capture_output=True, text=True, timeout=300, check=False

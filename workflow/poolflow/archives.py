@@ -11,7 +11,7 @@ import tarfile
 import zipfile
 import zlib
 
-from poolflow.stage import StageError
+from poolflow.job import StageError
 
 MEMBER_LIMIT = 2**28  # bytes of one file, 256 MiB
 TOTAL_LIMIT = 2**36  # bytes of all files of an archive, 64 GiB

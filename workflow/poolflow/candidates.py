@@ -3,6 +3,7 @@
 import numpy as np
 
 from poolflow import store
+from poolflow.data.rows import take
 
 
 def inputs(file, part):
@@ -44,7 +45,7 @@ class Candidates:
 
     def read(self, file, rows):
         """Return the images or features of some candidates (pool rows, in any order) from an open `dataset.h5`."""
-        values = store.take(inputs(file, "train"), self.indices[rows])
+        values = take(inputs(file, "train"), self.indices[rows])
         mirrored = self.flip[rows]
         if mirrored.any():
             values[mirrored] = values[mirrored, :, ::-1]

@@ -1,6 +1,6 @@
 """The tables of docs/plugins.md: what there is to name in a config, read from the plugins' own files.
 
-PYTHONPATH=workflow python -m poolflow.catalogue > docs/plugins.md
+PYTHONPATH=workflow python -m poolflow catalogue > docs/plugins.md
 """
 
 import re
@@ -10,7 +10,7 @@ from poolflow.config import RECIPES
 
 HEADINGS = {
     "datasets": "Data sets",
-    "models": "Networks",
+    "networks": "Networks",
     "pretext": "Pretext tasks",
     "initial_pools": "Initial pools",
     "strategies": "Query strategies",
@@ -19,7 +19,7 @@ HEADINGS = {
 
 def page():
     """Return the page as Markdown."""
-    parts = ["# What a config can name", "Made from the files in `workflow/` by `python -m poolflow.catalogue`."]
+    parts = ["# What a config can name", "Made from the files in `workflow/` by `python -m poolflow catalogue`."]
     for kind, heading in HEADINGS.items():
         parts += [f"## {heading}", table(kind)]
     for heading, folder in (("training", RECIPES), ("pretext tasks", RECIPES / "pretext")):
@@ -75,5 +75,6 @@ def about(path):
     return " ".join(line.removeprefix("# ") for line in lines if line.startswith("# "))
 
 
-if __name__ == "__main__":
+def main(arguments):
+    """Print the page."""
     print(page(), end="")

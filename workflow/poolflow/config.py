@@ -17,7 +17,7 @@ WORKFLOW = Path(__file__).parents[1]
 SCHEMA = WORKFLOW / "schemas" / "config.schema.yaml"
 RECIPES = WORKFLOW / "recipes"
 # What an entry of a kind may set for itself of a block of the study,
-OWN = {"datasets": "pool", "models": "training"}
+OWN = {"datasets": "pool", "networks": "training"}
 # and what entries may have beside the parameters.
 BESIDE = {"initial_pools": ["pretext"], "strategies": ["pretext"], "pretext": ["recipe", "network", "of"]}
 WORDS = {
@@ -204,10 +204,10 @@ def resolve_network(where, value, study, problems):
         return first and {"network": first["plugin"], "parameters": first["parameters"]}
     settings = dict(value) if isinstance(value, dict) else {"network": value}
     plugin = settings.pop("network", None)
-    if plugin not in plugins.names("models"):
-        problems.append(unknown(where, "network", plugin, plugins.names("models")))
+    if plugin not in plugins.names("networks"):
+        problems.append(unknown(where, "network", plugin, plugins.names("networks")))
         return None
-    check_parameters(where, "models", plugin, "network", settings, problems)
+    check_parameters(where, "networks", plugin, "network", settings, problems)
     return {"network": plugin, "parameters": settings}
 
 
@@ -274,7 +274,7 @@ def check_training(study, problems):
             problems.append(f"{where}.patience: found {training['patience']}, expected best_epoch: true beside it")
         for name, strategy in study["strategies"].items():
             kind = plugins.literals("strategies", strategy["plugin"]).get("LEARNER")
-            if kind == plugins.DROPOUT and "dropout" not in plugins.parameters("models", entry["plugin"]):
+            if kind == plugins.DROPOUT and "dropout" not in plugins.parameters("networks", entry["plugin"]):
                 problems.append(
                     f"learners.{learner}: the strategy {name} needs a network with dropout, but {entry['plugin']} has "
                     "no parameter dropout"
@@ -344,7 +344,7 @@ def check_pretext(study, problems):
 
 def check_network(where, network, name, data, problems):
     """Add a line when a network does not take what a data set holds, or only larger images."""
-    facts, kind = plugins.literals("models", network), data.get("KIND", "images")
+    facts, kind = plugins.literals("networks", network), data.get("KIND", "images")
     if kind not in (taken := facts.get("INPUTS", ("images",))):
         problems.append(f"{where}: {network} takes {' or '.join(taken)}, but {name} holds {kind}")
     least = facts.get("MIN_SIDE", 1)

@@ -4,7 +4,7 @@ import hashlib
 import os
 from dataclasses import dataclass
 
-from poolflow.stage import StageError
+from poolflow.job import StageError
 
 
 @dataclass(frozen=True)

@@ -1,6 +1,6 @@
 """What a run would make, why, and what it would cost by the measurements of earlier runs.
 
-PYTHONPATH=workflow python -m poolflow.forecast [--cores N] [Snakemake's options and targets]
+PYTHONPATH=workflow python -m poolflow plan [--cores N] [Snakemake's options and targets]
 
 What runs, and why, is what Snakemake's dry run says. What it costs rests on nothing but the benchmark files
 and the outputs of earlier jobs, those of the study and of all others below results/:
@@ -23,7 +23,6 @@ import heapq
 import logging
 import os
 import re
-import sys
 from collections import Counter, defaultdict
 from dataclasses import dataclass
 from functools import lru_cache
@@ -34,7 +33,7 @@ from snakemake import cli
 from snakemake.logging import logger
 from snakemake_interface_logger_plugins.common import LogEvent
 
-from poolflow.gpus import visible
+from poolflow.running.gpus import visible
 
 RULES = Path(__file__).parents[1] / "rules"
 WILDCARDS = {"seed": "[0-9]+", "cycle": "[0-9]+", "initial_pool": "[^/+]+", "chain": "[^/]+(?:/[^/]+)?"}
@@ -149,7 +148,7 @@ def dry_run(arguments):
 def rule_files():
     """Return {rule: (pattern of its benchmark file, patterns of its outputs)}, below benchmarks/ and results/<study>/.
 
-    Rules whose benchmark has a name of its own come first: an `embed` job's is called like the output it makes.
+    Rules whose benchmark has a name of its own come first: a `predict` job's is called like the output it makes.
     """
     found = {}
     for path in sorted(RULES.glob("*.smk")):
@@ -404,15 +403,15 @@ def number_of_cores(text):
     return os.cpu_count() if text == "all" else int(text)
 
 
-def main():
-    """Print the forecast."""
+def main(arguments):
+    """Print the forecast of a run with Snakemake's command-line arguments."""
     parser = argparse.ArgumentParser(
-        prog="python -m poolflow.forecast",
+        prog="python -m poolflow plan",
         description="What a run would make, why, and what it would cost. Other options are Snakemake's.",
         allow_abbrev=False,
     )
     parser.add_argument("-c", "--cores", type=number_of_cores, default="all", help="cores of the run (default: all)")
-    args, others = parser.parse_known_args()
+    args, others = parser.parse_known_args(arguments)
     jobs, cached = dry_run(["--cores", str(args.cores), *others])
     if not jobs:
         print("Nothing to be done.")
@@ -421,7 +420,3 @@ def main():
     gpus = int(given[1]) if given else visible()
     rows, lines = forecast(jobs, cached, History(earlier_jobs("results")), args.cores, gpus)
     print(f"{table(rows)}\n\n" + "\n".join(lines))
-
-
-if __name__ == "__main__":
-    sys.exit(main())

@@ -4,8 +4,8 @@ import numpy as np
 
 from poolflow import store
 from poolflow.candidates import Candidates
+from poolflow.job import StageError
 from poolflow.labeled import read_labeled
-from poolflow.stage import StageError
 
 
 class KnownPool:

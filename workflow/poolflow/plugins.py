@@ -8,7 +8,7 @@ PACKAGE = Path(__file__).parent
 # Folder of a kind of plugin -> what the config calls one, and its functions: how many arguments precede the parameters.
 KINDS = {
     "datasets": ("dataset", {"load": 1}),
-    "models": ("network", {"__init__": 3}),
+    "networks": ("network", {"__init__": 3}),
     "pretext": ("task", {"build": 1, "train": 2, "features": 2, "scores": 2, "clusters": 2}),
     "initial_pools": ("initial_pool", {"select": 3}),
     "strategies": ("strategy", {"select": 3}),

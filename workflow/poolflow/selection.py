@@ -1,13 +1,12 @@
 """What a selection sees and what it must return: shared by the initial pools and the query strategies."""
 
-from importlib import import_module
-
 import numpy as np
 
 from poolflow import store
-from poolflow.candidates import Candidates, inputs
-from poolflow.errors import InputError
-from poolflow.stage import StageError
+from poolflow.candidates import Candidates
+from poolflow.data.rows import take
+from poolflow.job import StageError
+from poolflow.kernels.errors import InputError
 
 
 class Pool:
@@ -44,8 +43,8 @@ class Pool:
         The cluster of each row, from 0, by a pretext task; some may be empty.
     oracle : (N,) int64
         The true class of every row; -1 where it has none. Only for controls.
-    model : str
-        The file of the last cycle's network, which `network()` reads.
+    model : tuple
+        What `poolflow.training.of_pool.network_of` makes the last cycle's network of.
 
     An array is read when it is first used, and only if the plugin names it in NEEDS.
     """
@@ -71,16 +70,16 @@ class Pool:
                 value = self._candidates.read(file, np.arange(self.size))
         elif need == "labels":
             with store.read(self._dataset) as file:
-                labels = store.take(file["train/labels"], self._candidates.indices[self.labeled])
+                labels = take(file["train/labels"], self._candidates.indices[self.labeled])
             value = self._candidates.classes_of(labels)
         elif need == "oracle":
             with store.read(self._dataset) as file:
-                value = self._candidates.classes_of(store.take(file["train/labels"], self._candidates.indices))
+                value = self._candidates.classes_of(take(file["train/labels"], self._candidates.indices))
         elif need not in self._needs:
             file = "model.pt" if need == "model" else f"{need}.h5"
             raise StageError(f"{self._plugin.__name__} needs {file}, which --needs does not name")
         elif need == "model":
-            value = self._needs[need]
+            value = self._needs[need], self._dataset, self._learner
         else:
             with store.read(self._needs[need]) as file:
                 value = file[need][:]
@@ -93,22 +92,6 @@ class Pool:
                     raise StageError(f"{self._needs[need]}: {need} of row {np.argmin(finite)} are not finite")
         setattr(self, need, value)
         return value
-
-    def network(self):
-        """Return the last cycle's network, in eval mode on the configured device, and what normalises images for it.
-
-        They are torch modules as `poolflow.networks` has them, of an ensemble the first member. Needs `model`.
-        """
-        path = self.model
-        # No import statement: it would make every selection depend on the code of the networks.
-        networks = import_module("poolflow.networks")
-        device = networks.device(self._learner)
-        with store.read(self._dataset) as file:
-            shape = inputs(file, "train").shape[1:]
-            normalise = networks.Normalise(file.attrs["mean"], file.attrs["std"], device)
-        network = networks.build(self._learner, shape, self.classes).to(device).eval()
-        network.load_state_dict(networks.load(path, device)[0])
-        return network, normalise
 
 
 def select(plugin, pool, count, rng, parameters):

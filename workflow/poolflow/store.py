@@ -7,11 +7,8 @@ import secrets
 from contextlib import contextmanager
 
 import h5py
-import numpy as np
 
-from poolflow.stage import StageError
-
-BLOCK = 4096  # rows read or written at a time
+from poolflow.job import StageError
 
 
 @contextmanager
@@ -88,28 +85,6 @@ def read(path):
             yield file
         except KeyError as error:
             raise StageError(f"{path} lacks what is asked of it ({error}); delete it and run again") from error
-
-
-def take(dataset, rows):
-    """Return the given rows of an HDF5 data set, in the given order, reading it in contiguous blocks.
-
-    Parameters
-    ----------
-    dataset : h5py.Dataset, shape (N, ...)
-    rows : (n,) int64, in any order, repeats allowed
-    """
-    rows = np.asarray(rows)
-    out = np.empty((len(rows), *dataset.shape[1:]), dataset.dtype)
-    order = np.argsort(rows, kind="stable")
-    ordered = rows[order]
-    start = 0
-    while start < len(ordered):
-        first = ordered[start]
-        stop = np.searchsorted(ordered, first + BLOCK)
-        block = dataset[first : ordered[stop - 1] + 1]
-        out[order[start:stop]] = block[ordered[start:stop] - first]
-        start = stop
-    return out
 
 
 def write_json(path, job, content):

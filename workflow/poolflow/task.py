@@ -12,11 +12,13 @@ import torch
 from torch import nn
 from tqdm import tqdm, trange
 
-from poolflow import networks, store
+from poolflow import store
 from poolflow.candidates import Candidates, inputs
+from poolflow.job import StageError
 from poolflow.lars import Lars
 from poolflow.optimizers import make_optimizer
-from poolflow.stage import StageError
+from poolflow.training import networks, weights
+from poolflow.training.device import device as device_of
 
 CHECKPOINT = 60  # seconds at least between two checkpoints
 
@@ -40,7 +42,7 @@ class Task:
 
     def __init__(self, job, dataset, pool, of=(), checkpoint=None):
         self._job, self._of, self._checkpoint = job, {os.path.basename(path): path for path in of}, checkpoint
-        self.device = networks.device(job.config)
+        self.device = device_of(job.config)
         candidates = Candidates(pool)
         self.size, self.classes = len(candidates), candidates.classes
         with store.read(dataset) as file:
@@ -58,7 +60,7 @@ class Task:
 
     @property
     def base(self):
-        return networks.load(self._of["model.pt"], self.device)[0]
+        return weights.load(self._of["model.pt"], self.device)[0]
 
     def rng(self, purpose):
         """Return the NumPy generator for one purpose."""
@@ -194,7 +196,7 @@ class Task:
             "cuda_rng": torch.cuda.get_rng_state() if self.device.type == "cuda" else None,
             "parts": {name: part.state_dict() for name, part in parts.items()},
         }
-        networks.save(content, self._checkpoint)
+        weights.save(content, self._checkpoint)
 
     def _identity(self):
         return [self._job.name, self._job.code, json.dumps(self._job.config), *self._origin]

@@ -36,7 +36,7 @@ rule curves:
     message:
         "curves.csv and summary.csv"
     shell:
-        "python -m poolflow.curves --name study --config {params.cfg:q} --code {params.code}"
+        "python -m poolflow curves --name study --config {params.cfg:q} --code {params.code}"
         " --results $(dirname {output.curves}) --curves {output.curves} --summary {output.summary} 2> {log}"
 
 
@@ -63,7 +63,7 @@ rule figures:
     message:
         "learning curves of {wildcards.dataset}, {wildcards.learner}"
     shell:
-        "python -m poolflow.figures --name {wildcards.dataset}/{wildcards.learner} --config {params.cfg:q}"
+        "python -m poolflow figures --name {wildcards.dataset}/{wildcards.learner} --config {params.cfg:q}"
         " --code {params.code} --curves {input} --by-strategy {output.by_strategy} --by-pool {output.by_pool} 2> {log}"
 
 
@@ -105,7 +105,7 @@ rule to_label_table:
     message:
         "to_label.csv"
     shell:
-        "python -m poolflow.to_label --name study --config {params.cfg:q} --code {params.code}"
+        "python -m poolflow to_label --name study --config {params.cfg:q} --code {params.code}"
         " --results $(dirname {output}) --out {output} 2> {log}"
 
 
@@ -133,6 +133,6 @@ rule to_label_sheet:
     message:
         "what {wildcards.strategy} asks for: {wildcards.dataset}, {wildcards.learner}, {wildcards.initial_pool}"
     shell:
-        "python -m poolflow.contact_sheet --config {params.cfg:q} --code {params.code} --name"
+        "python -m poolflow contact_sheet --config {params.cfg:q} --code {params.code} --name"
         " {wildcards.dataset}/{wildcards.learner}/{wildcards.initial_pool}/{wildcards.strategy}"
         " --dataset {input.dataset} --pool {input.pool} --labeled {input.labeled} --out {output} 2> {log}"

@@ -13,7 +13,7 @@ sys.path.insert(0, f"{workflow.basedir}/workflow")
 
 from poolflow.config import ConfigError, check
 from poolflow.digest import digest
-from poolflow.gpus import visible
+from poolflow.running.gpus import visible
 from poolflow.plugins import DROPOUT, ENSEMBLE, GIVES, LOSS_PREDICTION, PLAIN, defines, literals, parameters
 from snakemake.exceptions import WorkflowError
 from snakemake.settings.types import DeploymentMethod
@@ -72,7 +72,7 @@ def block(**settings):
 def code(stage, kind=None, entry=None):
     """Return the digest of a stage's code and of the plugin that it was asked for."""
     plugin = [f"poolflow.{kind}.{entry['plugin']}"] if kind else []
-    return digest(f"poolflow.{stage}", *plugin)
+    return digest(f"poolflow.stages.{stage}", *plugin)
 
 
 @lru_cache
@@ -140,9 +140,9 @@ def strategy_block(name, learner):
 @lru_cache
 def strategy_code(name, learner):
     """Return the digest of an acquisition's code, with that of the learner's network where the strategy uses it."""
-    network = ["poolflow.networks", f"poolflow.models.{STUDY['learners'][learner]['plugin']}"]
+    network = [f"poolflow.networks.{STUDY['learners'][learner]['plugin']}"]
     used = network if "model" in network_needs(name) else []
-    return digest("poolflow.acquire", f"poolflow.strategies.{STUDY['strategies'][name]['plugin']}", *used)
+    return digest("poolflow.stages.acquire", f"poolflow.strategies.{STUDY['strategies'][name]['plugin']}", *used)
 
 
 def kind(chain):
@@ -204,7 +204,7 @@ def strategy_gpu(name):
 
 @lru_cache
 def network_needs(strategy):
-    """Return what a strategy uses of the last network: outputs, which the embed jobs make, or the `model` itself."""
+    """Return what a strategy uses of the last network: outputs, which the predict jobs make, or the `model` itself."""
     entry = STUDY["strategies"][strategy]
     other = ("images", "given", "labels", *(("features",) if entry["pretext"] else ()))
     return [need for need in literals("strategies", entry["plugin"])["NEEDS"] if need not in other]
@@ -273,8 +273,8 @@ def pretext_block(task, need=None):
 def pretext_code(stage, task):
     """Return the digest of a stage's code, of the task's and of its network's."""
     entry = STUDY["pretext"][task]
-    network = [f"poolflow.models.{entry['network']['network']}"] if entry["network"] else []
-    return digest(f"poolflow.{stage}", f"poolflow.pretext.{entry['plugin']}", *network)
+    network = [f"poolflow.networks.{entry['network']['network']}"] if entry["network"] else []
+    return digest(f"poolflow.stages.{stage}", f"poolflow.pretext.{entry['plugin']}", *network)
 
 
 def chains(pattern, **more):

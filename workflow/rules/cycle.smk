@@ -1,4 +1,4 @@
-"""The cycles: acquire, train, embed. Cycle 0 is trained and embedded once and shared by all strategies."""
+"""The cycles: acquire, train, predict. Cycle 0 is trained and predicted with once and shared by all strategies."""
 
 
 rule acquire:
@@ -31,7 +31,7 @@ rule acquire:
     message:
         "acquire: {wildcards.dataset}, {wildcards.initial_pool}, {wildcards.strategy}, seed {wildcards.seed}, cycle {wildcards.cycle}"
     shell:
-        "python -m poolflow.acquire --config {params.cfg:q} --code {params.code} --name"
+        "python -m poolflow acquire --config {params.cfg:q} --code {params.code} --name"
         " {wildcards.dataset}/{wildcards.learner}/{wildcards.initial_pool}/{wildcards.strategy}/seed{wildcards.seed}/cycle{wildcards.cycle}"
         " --dataset {input.dataset} --pool {input.pool} --labeled {input.labeled} --needs {input.needs}"
         " --out {output} 2> {log}"
@@ -59,18 +59,18 @@ rule train:
         runtime=lambda w, attempt: attempt * 240,
         gpu=gpu(STUDY["device"]),
     params:
-        code=lambda w: code("train", "models", STUDY["learners"][w.learner]),
+        code=lambda w: code("train", "networks", STUDY["learners"][w.learner]),
         cfg=lambda w: training_block(w.learner, kind(w.chain)),
     message:
         "train: {wildcards.dataset}, {wildcards.learner}, {wildcards.chain}, seed {wildcards.seed}, cycle {wildcards.cycle}"
     shell:
-        "python -m poolflow.train --config {params.cfg:q} --code {params.code} --name"
+        "python -m poolflow train --config {params.cfg:q} --code {params.code} --name"
         " {wildcards.dataset}/{wildcards.learner}/{wildcards.chain}/seed{wildcards.seed}/cycle{wildcards.cycle}"
         " --dataset {input.dataset} --pool {input.pool} --labeled {input.labeled} --start {input.start}"
         " --model {output.model} --metrics {output.metrics} 2> {log}"
 
 
-rule embed:
+rule predict:
     """One output of a trained network for every image of the pool, such as its class probabilities."""
     input:
         dataset="<results>/{dataset}/dataset.h5",
@@ -92,12 +92,12 @@ rule embed:
         runtime=lambda w, attempt: attempt * 60,
         gpu=gpu(STUDY["device"]),
     params:
-        code=lambda w: code("embed", "models", STUDY["learners"][w.learner]),
+        code=lambda w: code("predict", "networks", STUDY["learners"][w.learner]),
         cfg=lambda w: embedding_block(w.learner, kind(w.chain), w.need),
     message:
-        "embed {wildcards.need}: {wildcards.dataset}, {wildcards.learner}, {wildcards.chain}, seed {wildcards.seed}, cycle {wildcards.cycle}"
+        "predict {wildcards.need}: {wildcards.dataset}, {wildcards.learner}, {wildcards.chain}, seed {wildcards.seed}, cycle {wildcards.cycle}"
     shell:
-        "python -m poolflow.embed --config {params.cfg:q} --code {params.code} --name"
+        "python -m poolflow predict --config {params.cfg:q} --code {params.code} --name"
         " {wildcards.dataset}/{wildcards.learner}/{wildcards.chain}/seed{wildcards.seed}/cycle{wildcards.cycle}"
         " --need {wildcards.need} --dataset {input.dataset} --pool {input.pool} --model {input.model}"
         " --out {output} 2> {log}"

@@ -34,7 +34,7 @@ rule download:
     message:
         "files of {wildcards.dataset}"
     shell:
-        "python -m poolflow.download --name {wildcards.dataset} --config {params.cfg:q} --code {params.code}"
+        "python -m poolflow download --name {wildcards.dataset} --config {params.cfg:q} --code {params.code}"
         ' --root "$POOLFLOW_DATA" --out {output} 2> {log}'
 
 
@@ -63,7 +63,7 @@ rule dataset:
     message:
         "data set {wildcards.dataset}"
     shell:
-        "python -m poolflow.dataset --name {params.name} --config {params.cfg:q} --code {params.code}"
+        "python -m poolflow dataset --name {params.name} --config {params.cfg:q} --code {params.code}"
         ' --root "$POOLFLOW_DATA" --out {output} 2> {log}'
 
 
@@ -94,5 +94,5 @@ rule pool:
     message:
         "pool of {wildcards.dataset}, seed {wildcards.seed}"
     shell:
-        "python -m poolflow.pool --name {params.name} --config {params.cfg:q} --code {params.code}"
+        "python -m poolflow pool --name {params.name} --config {params.cfg:q} --code {params.code}"
         " --dataset {input} --out {output} 2> {log}"

@@ -25,7 +25,7 @@ rule initial_pool:
     message:
         "initial pool {wildcards.initial_pool} of {wildcards.dataset}, seed {wildcards.seed}"
     shell:
-        "python -m poolflow.initial_pool"
+        "python -m poolflow initial_pool"
         " --name {wildcards.dataset}/{wildcards.initial_pool}/seed{wildcards.seed}"
         " --config {params.cfg:q} --code {params.code}"
         " --dataset {input.dataset} --pool {input.pool} --needs {input.needs} --out {output} 2> {log}"

@@ -72,7 +72,7 @@ rule clusters:
     message:
         "clusters.csv"
     shell:
-        "python -m poolflow.cluster_quality --name study --config {params.cfg:q} --code {params.code}"
+        "python -m poolflow cluster_quality --name study --config {params.cfg:q} --code {params.code}"
         " --results $(dirname {output.clusters}) --clusters {output.clusters} --summary {output.summary} 2> {log}"
 
 
@@ -105,7 +105,7 @@ rule pool_tables:
     message:
         "pools.csv, pool_classes.csv and overlap.csv"
     shell:
-        "python -m poolflow.pool_tables --name study --config {params.cfg:q} --code {params.code}"
+        "python -m poolflow pool_tables --name study --config {params.cfg:q} --code {params.code}"
         " --results $(dirname {output.pools}) --pools {output.pools} --classes {output.classes}"
         " --overlap {output.overlap} 2> {log}"
 
@@ -132,7 +132,7 @@ rule pool_histograms:
     message:
         "classes of the initial pools of {wildcards.dataset}"
     shell:
-        "python -m poolflow.pool_histograms --name {wildcards.dataset} --config {params.cfg:q} --code {params.code}"
+        "python -m poolflow pool_histograms --name {wildcards.dataset} --config {params.cfg:q} --code {params.code}"
         " --classes {input} --out {output} 2> {log}"
 
 
@@ -158,7 +158,7 @@ rule pool_overlap:
     message:
         "overlap of the initial pools of {wildcards.dataset}"
     shell:
-        "python -m poolflow.pool_overlap --name {wildcards.dataset} --config {params.cfg:q} --code {params.code}"
+        "python -m poolflow pool_overlap --name {wildcards.dataset} --config {params.cfg:q} --code {params.code}"
         " --overlap {input} --out {output} 2> {log}"
 
 
@@ -188,7 +188,7 @@ rule tsne:
     message:
         "t-SNE of {wildcards.task} on {wildcards.dataset}, seed {wildcards.seed}"
     shell:
-        "python -m poolflow.tsne --name {wildcards.dataset}/pretext/{wildcards.task}/seed{wildcards.seed}"
+        "python -m poolflow tsne --name {wildcards.dataset}/pretext/{wildcards.task}/seed{wildcards.seed}"
         " --config {params.cfg:q} --code {params.code} --pool {input.pool} --features {input.features}"
         " --labeled {input.labeled} --out {output} 2> {log}"
 
@@ -226,7 +226,7 @@ rule tsne_figure:
     message:
         "initial pools of {wildcards.dataset} among the features of {wildcards.task}"
     shell:
-        "python -m poolflow.tsne_figure --name {wildcards.dataset}/{wildcards.task} --config {params.cfg:q}"
+        "python -m poolflow tsne_figure --name {wildcards.dataset}/{wildcards.task} --config {params.cfg:q}"
         " --code {params.code} --dataset {input.dataset} --pool {input.pool} --tsne {input.tsne}"
         " --labeled {input.labeled} --out {output} 2> {log}"
 
@@ -255,7 +255,7 @@ rule contact_sheet:
     message:
         "first and last images of initial pool {wildcards.initial_pool} of {wildcards.dataset}"
     shell:
-        "python -m poolflow.contact_sheet --name {wildcards.dataset}/{wildcards.initial_pool} --config {params.cfg:q}"
+        "python -m poolflow contact_sheet --name {wildcards.dataset}/{wildcards.initial_pool} --config {params.cfg:q}"
         " --code {params.code} --dataset {input.dataset} --pool {input.pool} --labeled {input.labeled}"
         " --out {output} 2> {log}"
 
@@ -293,7 +293,7 @@ rule cycle_tables:
     message:
         "overlap_cycles.csv and hard_classes.csv"
     shell:
-        "python -m poolflow.cycle_tables --name study --config {params.cfg:q} --code {params.code}"
+        "python -m poolflow cycle_tables --name study --config {params.cfg:q} --code {params.code}"
         " --results $(dirname {output.overlap}) --overlap {output.overlap} --hard {output.hard} 2> {log}"
 
 
@@ -319,5 +319,5 @@ rule cycle_overlap:
     message:
         "overlap of the labelled sets of {wildcards.dataset}, {wildcards.learner}"
     shell:
-        "python -m poolflow.cycle_overlap --name {wildcards.dataset}/{wildcards.learner} --config {params.cfg:q}"
+        "python -m poolflow cycle_overlap --name {wildcards.dataset}/{wildcards.learner} --config {params.cfg:q}"
         " --code {params.code} --overlap {input} --out {output} 2> {log}"

@@ -29,7 +29,7 @@ rule pretrain:
     message:
         "pretext task {wildcards.task}: {wildcards.dataset}, seed {wildcards.seed}"
     shell:
-        "python -m poolflow.pretrain --name {params.name}"
+        "python -m poolflow pretrain --name {params.name}"
         " --config {params.cfg:q} --code {params.code} --dataset {input.dataset} --pool {input.pool} --of {input.of}"
         " --model {output.model} --losses {output.losses} 2> {log}"
 
@@ -65,7 +65,7 @@ rule pretext_output:
     message:
         "{wildcards.need} of the pretext task {wildcards.task}: {wildcards.dataset}, seed {wildcards.seed}"
     shell:
-        "python -m poolflow.pretext_output --name {params.name}"
+        "python -m poolflow pretext_output --name {params.name}"
         " --config {params.cfg:q} --code {params.code} --need {params.need} --dataset {input.dataset}"
         " --pool {input.pool} --model {input.model} --of {input.of} --out {output} 2> {log}"
 

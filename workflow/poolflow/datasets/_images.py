@@ -17,7 +17,7 @@ from PIL import Image, ImageOps
 from tqdm import tqdm
 
 from poolflow.archives import members
-from poolflow.stage import StageError
+from poolflow.job import StageError
 
 EXTENSIONS = (".bmp", ".gif", ".jpeg", ".jpg", ".pbm", ".pgm", ".png", ".ppm", ".tif", ".tiff", ".webp")
 GREY = ("1", "L", "LA", "La", "I", "I;16", "I;16L", "I;16B", "I;16N", "F")

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from poolflow.stage import StageError
+from poolflow.job import StageError
 
 
 def split(labels, fraction, seed):

@@ -14,9 +14,9 @@ from typing import Any
 import h5py
 import numpy as np
 
-from poolflow import store
+from poolflow.data.rows import take
 from poolflow.datasets._split import split
-from poolflow.stage import StageError
+from poolflow.job import StageError
 
 DAMAGE = (OSError, EOFError, ValueError, zlib.error, zipfile.BadZipFile)
 
@@ -50,7 +50,7 @@ class Rows:
             if self.rows is None:
                 block = self.source[part]
             elif isinstance(self.source, h5py.Dataset):
-                block = store.take(self.source, self.rows[part])
+                block = take(self.source, self.rows[part])
             else:
                 block = self.source[self.rows[part]]
         except OSError as error:

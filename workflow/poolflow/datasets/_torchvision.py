@@ -9,7 +9,7 @@ import numpy as np
 from torchvision.datasets.utils import extract_archive
 
 from poolflow.files import File, verified
-from poolflow.stage import StageError
+from poolflow.job import StageError
 
 
 def idx_files(source):

@@ -7,7 +7,7 @@ cifar-100-python.tar.gz, or the unpacked cifar-100-python, in <data_root>.
 from torchvision.datasets import CIFAR100
 
 from poolflow.datasets._torchvision import cifar_files, load_cifar
-from poolflow.stage import StageError
+from poolflow.job import StageError
 
 SIZE = 50_000
 SHAPE = (32, 32, 3)

@@ -18,7 +18,7 @@ import numpy as np
 from poolflow.datasets._images import listing
 from poolflow.datasets._images import load as load_images
 from poolflow.datasets._split import split
-from poolflow.stage import StageError
+from poolflow.job import StageError
 
 LOCAL = ("path",)
 NAMES = True

@@ -13,7 +13,7 @@ from poolflow.archives import members
 from poolflow.datasets._images import is_image
 from poolflow.datasets._images import load as load_images
 from poolflow.files import File, verified
-from poolflow.stage import StageError
+from poolflow.job import StageError
 
 SIZE = 100_000
 CLASSES = 200

@@ -2,8 +2,8 @@
 
 import numpy as np
 
+from poolflow.job import StageError
 from poolflow.kernels import quotas, top_k
-from poolflow.stage import StageError
 
 
 def highest(pool, size):

@@ -8,8 +8,8 @@ gives. Of equal losses the lower row counts as the higher. Score: the loss. Cost
 
 import numpy as np
 
+from poolflow.job import StageError
 from poolflow.kernels import top_k
-from poolflow.stage import StageError
 
 NEEDS = ("scores",)
 

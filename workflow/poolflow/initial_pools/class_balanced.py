@@ -8,7 +8,7 @@ too small to give, the others give. Images without a label are never taken. Scor
 import numpy as np
 
 from poolflow.initial_pools import _rules
-from poolflow.stage import StageError
+from poolflow.job import StageError
 
 NEEDS = ("oracle",)
 

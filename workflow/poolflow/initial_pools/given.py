@@ -7,7 +7,7 @@ where there are more than the initial pool takes. Cost: O(N).
 
 import numpy as np
 
-from poolflow.stage import StageError
+from poolflow.job import StageError
 
 NEEDS = ("given",)
 

@@ -5,8 +5,7 @@ over the chosen images s, h the SimCLR features scaled to length 1. Score: by ho
 pretext task, then O(N^2 D) once and O(N D) for each image looked at again; memory O(N D).
 """
 
-from poolflow.kernels import max_herding
-from poolflow.strategies._features import unit
+from poolflow.kernels import max_herding, unit
 
 NEEDS = ("features",)
 PRETEXT = "simclr"

@@ -5,8 +5,7 @@ cover starts anew. Score: how many images the pick covered anew. Cost: the prete
 bytes for each pair of images nearer than delta.
 """
 
-from poolflow.kernels import prob_cover
-from poolflow.strategies._features import unit
+from poolflow.kernels import prob_cover, unit
 
 NEEDS = ("features",)
 PRETEXT = "simclr"

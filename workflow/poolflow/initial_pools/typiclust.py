@@ -7,8 +7,7 @@ when picked. Cost: the pretext task, then k-means, O(N K D) an iteration, and th
 O(N^2 D / K).
 """
 
-from poolflow.kernels import typiclust
-from poolflow.strategies._features import unit
+from poolflow.kernels import typiclust, unit
 
 NEEDS = ("features",)
 PRETEXT = "simclr"

@@ -6,6 +6,7 @@ from poolflow.kernels.bait import bait
 from poolflow.kernels.bald import bald, batch_bald, power_bald
 from poolflow.kernels.coverage import max_herding, prob_cover
 from poolflow.kernels.kcenter import k_center_greedy
+from poolflow.kernels.scaling import unit
 from poolflow.kernels.typicality import typiclust
 from poolflow.kernels.uncertainty import (
     certainty,
@@ -38,6 +39,7 @@ __all__ = [
     "quotas",
     "top_k",
     "typiclust",
+    "unit",
     "variation_ratio",
     "vote_entropy",
     "vote_margin",

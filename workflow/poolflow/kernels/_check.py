@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from poolflow.errors import InputError
+from poolflow.kernels.errors import InputError
 
 BLOCK = 2**17  # values of a block: it stays in the processor's cache
 TOLERANCE = 1e-3  # how far from 1 the probabilities of a row may sum

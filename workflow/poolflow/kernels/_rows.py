@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from poolflow.errors import InputError
+from poolflow.kernels.errors import InputError
 
 BLOCK = 2**22  # values read, or evaluated, at a time
 CACHE = 2**15  # float64 values that stay near the processor
@@ -42,23 +42,6 @@ def blocks(features):
     for start in range(0, features.shape[0], step):
         with np.errstate(over="ignore"):
             yield start, np.asarray(features[start : start + step], np.float32)
-
-
-def take(features, rows):
-    """Return the given rows in the given order, (n, D) float32."""
-    if isinstance(features, np.ndarray):
-        return features[rows]
-    out = np.empty((len(rows), features.shape[1]), np.float32)
-    order = np.argsort(rows, kind="stable")
-    ordered = np.asarray(rows)[order]
-    step = max(1, BLOCK // features.shape[1])
-    stop = 0
-    while stop < len(ordered):
-        start, first = stop, ordered[stop]
-        stop = np.searchsorted(ordered, first + step)
-        block = features[first : ordered[stop - 1] + 1]
-        out[order[start:stop]] = block[ordered[start:stop] - first]
-    return out
 
 
 def squared_distances(rows, others):

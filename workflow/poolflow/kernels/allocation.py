@@ -4,7 +4,7 @@ import operator
 
 import numpy as np
 
-from poolflow.errors import InputError
+from poolflow.kernels.errors import InputError
 
 
 def quotas(sizes, total, rng, proportional=False):

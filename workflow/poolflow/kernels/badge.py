@@ -9,8 +9,8 @@ import operator
 
 import numpy as np
 
-from poolflow.errors import InputError
 from poolflow.kernels import _check, _rows, _threads
+from poolflow.kernels.errors import InputError
 
 GROUP = 256  # rows that share a partial sum of the draw
 DIRECTIONS = 32  # of the features, for the second bound

@@ -2,8 +2,8 @@
 
 import numpy as np
 
-from poolflow.errors import InputError
 from poolflow.kernels import _check
+from poolflow.kernels.errors import InputError
 
 LARGEST = 6000  # C x D: a matrix of that many rows and columns takes 288 MB
 BLOCK = 2**22  # float64 values of a block of rows

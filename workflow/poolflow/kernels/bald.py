@@ -2,8 +2,8 @@
 
 import numpy as np
 
-from poolflow.errors import InputError
 from poolflow.kernels import _check
+from poolflow.kernels.errors import InputError
 
 TIE = 1e-12  # nats; gains nearer than this are equal
 TINY = 1e-300  # added to probabilities: 0 ln 0 = 0, and nothing else changes

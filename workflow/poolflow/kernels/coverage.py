@@ -2,8 +2,8 @@
 
 import numpy as np
 
-from poolflow.errors import InputError
 from poolflow.kernels import _check
+from poolflow.kernels.errors import InputError
 
 MAX_PAIRS = 2**27  # pairs of rows nearer than delta that are held, 14 bytes each while the graph is built
 TILE = (512, 4096)  # rows x columns of a float32 product that stays in the processor's cache

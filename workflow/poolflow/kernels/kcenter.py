@@ -10,6 +10,7 @@ from math import isqrt
 
 import numpy as np
 
+from poolflow.data.rows import take
 from poolflow.kernels import _check, _rows, _threads
 
 BLOCK = 512  # rows brought up to date together
@@ -84,11 +85,11 @@ class _Search:
         # In between float32 holds every square that counts; elsewhere the products are float64.
         self.dtype = np.float32 if 2.0**-40 < largest < 2.0**40 else np.float64
         self.block = BLOCK if isinstance(features, np.ndarray) else STREAMED
-        sample = _rows.take(features, np.linspace(0, len(features) - 1, 64).astype(int))
+        sample = take(features, np.linspace(0, len(features) - 1, 64).astype(int)).astype(np.float32)
         self.origin = np.median(sample.astype(self.dtype), axis=0)
         self.used = len(labeled)
         self.centres = np.empty((self.used + budget, features.shape[1]), np.float32)
-        self.centres[: self.used] = _rows.take(features, labeled)
+        self.centres[: self.used] = take(features, labeled)
         self.bounds = self._first_bounds()
         self.bounds[labeled] = -1
         self.seen = np.zeros(len(features), np.int64)
@@ -96,7 +97,8 @@ class _Search:
     def extend(self, picks, distances, budget):
         """Bring the rows with the highest bounds up to date and pick from them while no other can be farther."""
         block, outside, tie = _highest(self.bounds, self.block)
-        rows, bounds, seen = _rows.take(self.features, block), self.bounds[block], self.seen[block]
+        rows = take(self.features, block).astype(np.float32, copy=False)
+        bounds, seen = self.bounds[block], self.seen[block]
         for start in range(0, self.used, CHUNK):
             stop = min(start + CHUNK, self.used)
             behind = np.flatnonzero((seen < stop) & (bounds >= max(outside, 0)))

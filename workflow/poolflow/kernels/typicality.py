@@ -2,8 +2,8 @@
 
 import numpy as np
 
-from poolflow.errors import InputError
 from poolflow.kernels import _check
+from poolflow.kernels.errors import InputError
 
 SMALL = 5  # clusters of no more rows come last
 SAMPLE = 40  # rows for each cluster that the first k-means runs on,

@@ -2,8 +2,8 @@
 
 import numpy as np
 
-from poolflow.errors import InputError
 from poolflow.kernels import _check
+from poolflow.kernels.errors import InputError
 
 
 def entropy(probs):

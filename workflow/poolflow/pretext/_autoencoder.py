@@ -5,7 +5,7 @@ from itertools import pairwise
 import torch.nn.functional as F
 from torch import nn
 
-from poolflow.stage import StageError
+from poolflow.job import StageError
 
 HALVINGS = 4
 

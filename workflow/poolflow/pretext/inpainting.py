@@ -8,8 +8,8 @@ pixels in -1..1. Score: that error. Cost: epochs N passes forward and backward o
 
 from torch import nn
 
+from poolflow.job import StageError
 from poolflow.pretext._autoencoder import Autoencoder, signed, square
-from poolflow.stage import StageError
 
 GIVES = ("features", "scores")
 

@@ -8,7 +8,7 @@ O(N K D) an iteration and start.
 
 import numpy as np
 
-from poolflow.stage import StageError
+from poolflow.job import StageError
 
 INPUTS = ("images", "features")
 GIVES = ("clusters",)

@@ -16,9 +16,10 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from poolflow import networks, views
-from poolflow.stage import StageError
+from poolflow import views
+from poolflow.job import StageError
 from poolflow.task import one_of
+from poolflow.training import networks
 
 NETWORK = True
 GIVES = ("features", "clusters")

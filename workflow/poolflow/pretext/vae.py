@@ -10,8 +10,8 @@ epochs N passes forward and backward of the autoencoder.
 import torch
 from torch import nn
 
+from poolflow.job import StageError
 from poolflow.pretext._autoencoder import Autoencoder, signed, square
-from poolflow.stage import StageError
 from poolflow.task import Best, one_of
 
 GIVES = ("features", "scores")

@@ -1,13 +1,7 @@
-"""What several strategies do with features: scale them, cluster them, take what is central."""
+"""What several strategies do with features: cluster them and take what is central."""
 
 import numpy as np
 from sklearn.cluster import KMeans
-
-
-def unit(features):
-    """Return the rows scaled to length 1, (N, D); a row of zeros stays as it is."""
-    lengths = np.linalg.norm(features, axis=1, keepdims=True)
-    return features / np.where(lengths > 0, lengths, 1)
 
 
 def centres(features, count, rng, weights=None):

@@ -7,8 +7,8 @@ trace when it was added. Cost: one forward pass over the pool, then O(N C^2 D^2 
 O(C^2 D^2 + N C^2) memory, for C D up to 6000 only.
 """
 
+from poolflow.job import StageError
 from poolflow.kernels import bait
-from poolflow.stage import StageError
 
 NEEDS = ("probs", "features")
 

@@ -13,9 +13,10 @@ import numpy as np
 import torch
 from tqdm import tqdm
 
+from poolflow.job import StageError
 from poolflow.kernels import top_k
 from poolflow.kernels.emoc import output_change
-from poolflow.stage import StageError
+from poolflow.training.of_pool import network_of
 
 NEEDS = ("model", "images")
 
@@ -26,7 +27,7 @@ def select(pool, budget, rng, references: int = 100, candidates: int = 1000, exp
         raise StageError(f"references: found {references}, expected at least 1")
     if candidates and candidates < budget:
         raise StageError(f"candidates: found {candidates}, expected at least the budget of {budget}, or 0 for all")
-    network, normalise = pool.network()
+    network, normalise = network_of(pool)
     drawn = rng.choice(pool.size, min(references, pool.size), replace=False)
     others = normalise(torch.from_numpy(pool.images[drawn]))
     rows = pool.unlabeled

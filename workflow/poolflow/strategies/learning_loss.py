@@ -8,8 +8,8 @@ the predicted loss, of which only the order has a meaning. The paper looks for t
 drawn at random, `subset=10000`. Cost: one forward pass over the pool, and the module in training; then O(N log N).
 """
 
+from poolflow.job import StageError
 from poolflow.kernels import top_k
-from poolflow.stage import StageError
 
 NEEDS = ("predicted_loss",)
 LEARNER = "loss_prediction"

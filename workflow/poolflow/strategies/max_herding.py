@@ -5,8 +5,7 @@ s, of penultimate features scaled to length 1. Score: by how much the pick raise
 pool, then O(N^2 D) once and O(N D) for each image looked at again; memory O(N D).
 """
 
-from poolflow.kernels import max_herding
-from poolflow.strategies._features import unit
+from poolflow.kernels import max_herding, unit
 
 NEEDS = ("features",)
 

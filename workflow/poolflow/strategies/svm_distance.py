@@ -10,8 +10,8 @@ no hyperplane. Cost: one forward pass over the pool, the SVM O(L D C) an iterati
 import numpy as np
 from sklearn.svm import LinearSVC
 
+from poolflow.job import StageError
 from poolflow.kernels import top_k
-from poolflow.stage import StageError
 
 NEEDS = ("features", "labels")
 

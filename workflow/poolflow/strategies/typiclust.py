@@ -6,8 +6,7 @@ cluster. Score: the typicality when picked. Cost: one forward pass over the pool
 and the neighbours within clusters, O(N^2 D / K).
 """
 
-from poolflow.kernels import typiclust
-from poolflow.strategies._features import unit
+from poolflow.kernels import typiclust, unit
 
 NEEDS = ("features",)
 

@@ -9,8 +9,7 @@ coverage. Cost: one forward pass over the pool, then as MaxHerding.
 import numpy as np
 from sklearn.neighbors import NearestNeighbors
 
-from poolflow.kernels import margin, max_herding
-from poolflow.strategies._features import unit
+from poolflow.kernels import margin, max_herding, unit
 
 NEEDS = ("probs", "features")
 

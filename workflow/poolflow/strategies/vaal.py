@@ -21,9 +21,10 @@ import torch
 from torch import nn
 from tqdm import trange
 
-from poolflow import networks
+from poolflow.job import StageError
 from poolflow.kernels import top_k
-from poolflow.stage import StageError
+from poolflow.training import networks
+from poolflow.training.device import device as device_of
 
 NEEDS = ("images",)
 HIDDEN = 512  # units of the discriminator
@@ -50,7 +51,7 @@ def select(
     for name, value in {"latent": latent, "width": width, "epochs": epochs, "batch_size": batch_size}.items():
         if value < 1:
             raise StageError(f"{name}: found {value}, expected 1 or more")
-    device = networks.device({"threads": torch.get_num_threads(), "device": device, "deterministic": True})
+    device = device_of({"threads": torch.get_num_threads(), "device": device, "deterministic": True})
     torch.manual_seed(int(rng.integers(2**63)))
     images, labeled = torch.from_numpy(pool.images).to(device), torch.from_numpy(pool.labeled)
     normalise = networks.Normalise(*moments(pool.images), device)

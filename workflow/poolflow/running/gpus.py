@@ -7,6 +7,7 @@ import fcntl
 import hashlib
 import itertools
 import os
+import sys
 import tempfile
 from functools import lru_cache
 from pathlib import Path
@@ -38,3 +39,23 @@ def take(total):
             return turn % total
         except BlockingIOError:
             os.close(file)
+
+
+def use_one(config):
+    """Make one GPU the current one of this process where a stage's config lets networks run on a GPU, and log which.
+
+    It is one that fewest other jobs use. A stage's `device`, its learner's and its plugin's own count alike.
+    """
+    parts = (config, config.get("learner", {}), config.get("parameters", {}))
+    devices = [part["device"] for part in parts if "device" in part]
+    if not devices:
+        return
+    name = "cpu"
+    if set(devices) != {"cpu"} and visible():
+        import torch
+
+        if torch.cuda.is_available():
+            chosen = torch.device("cuda", take(torch.cuda.device_count()))
+            torch.cuda.set_device(chosen)
+            name = f"{chosen}, {torch.cuda.get_device_name(chosen)}"
+    print(f"device: {name}", file=sys.stderr)

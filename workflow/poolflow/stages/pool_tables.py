@@ -6,7 +6,6 @@ import numpy as np
 import pandas as pd
 
 from poolflow.labeled_sets import KnownPool, read_rows, shared
-from poolflow.stage import run
 from poolflow.store import replacing
 
 POOLS = ["size", "without_label", "classes", "largest_share", "smallest_share", "entropy"]
@@ -69,7 +68,3 @@ def write(path, table):
     """Write a table as CSV."""
     with replacing(path) as temporary:
         table.to_csv(temporary, index=False, float_format="%.6g")
-
-
-if __name__ == "__main__":
-    run(main)

@@ -5,7 +5,6 @@ import numpy as np
 
 from poolflow import store
 from poolflow.labeled_sets import KnownPool, read_rows
-from poolflow.stage import run
 
 matplotlib.use("Agg")
 from matplotlib.figure import Figure
@@ -80,7 +79,3 @@ def scale(images):
     longer = max(images.shape[1:3])
     factor, step = max(1, round(SIDE / longer)), -(-longer // (2 * SIDE))
     return images[:, ::step, ::step].repeat(factor, axis=1).repeat(factor, axis=2)
-
-
-if __name__ == "__main__":
-    run(main)

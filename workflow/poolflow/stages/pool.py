@@ -4,7 +4,7 @@ import numpy as np
 
 from poolflow import store
 from poolflow.counts import long_tail
-from poolflow.stage import StageError, run
+from poolflow.job import StageError
 
 
 def main(job, dataset, out):
@@ -115,7 +115,3 @@ def validation_rows(rows, labels, fraction, rng):
         found = rows[labels[rows] == label]
         picked.append(rng.choice(found, round(fraction * len(found)), replace=False))
     return np.sort(np.concatenate(picked))
-
-
-if __name__ == "__main__":
-    run(main)

@@ -4,7 +4,7 @@ import matplotlib
 import pandas as pd
 import seaborn as sns
 
-from poolflow.stage import StageError, run
+from poolflow.job import StageError
 from poolflow.store import replacing
 
 matplotlib.use("Agg")
@@ -45,7 +45,3 @@ def draw(table, title):
     spread = f"mean ± std over {seeds} seeds" if seeds > 1 else "1 seed"
     panel.set_title(f"{title}: labelled sets that started from different\ninitial pools, all pairs, {spread}")
     return figure
-
-
-if __name__ == "__main__":
-    run(main)

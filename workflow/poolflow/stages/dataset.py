@@ -6,7 +6,7 @@ import h5py
 import numpy as np
 
 from poolflow import store
-from poolflow.stage import StageError, run
+from poolflow.job import StageError
 
 CHUNK = 2**20  # bytes, about
 BLOCK = 16  # chunks read or written at a time
@@ -134,7 +134,3 @@ class DimensionStatistics:
         """Return (mean, std), each (D,) float64; a dimension constant to the precision of float32 has a std of 1."""
         std = np.sqrt(self.squares / self.rows)
         return self.mean, np.where(std > 1e-7 * np.abs(self.mean), std, 1.0)
-
-
-if __name__ == "__main__":
-    run(main)

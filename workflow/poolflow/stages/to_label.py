@@ -6,9 +6,9 @@ import numpy as np
 import pandas as pd
 
 from poolflow import store
+from poolflow.job import StageError
 from poolflow.labeled import read_labeled
 from poolflow.labeled_sets import KnownPool, check_rows
-from poolflow.stage import StageError, run
 
 KEYS = ["dataset", "learner", "initial_pool", "strategy", "seed"]
 
@@ -40,7 +40,3 @@ def main(job, results, out):
     table = pd.concat(tables).drop(columns=[] if cycle else ["learner", "strategy"])
     with store.replacing(out) as temporary:
         table.to_csv(temporary, index=False, float_format="%.6g")
-
-
-if __name__ == "__main__":
-    run(main)

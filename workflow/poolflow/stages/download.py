@@ -14,7 +14,7 @@ from urllib3.exceptions import HTTPError as TransferError
 
 from poolflow import store
 from poolflow.files import File, md5, verified
-from poolflow.stage import StageError, run
+from poolflow.job import StageError
 
 __all__ = ["File"]  # for the plugins' `files`
 ATTEMPTS = 5  # in a row that bring nothing new, each over all addresses
@@ -141,7 +141,3 @@ def reason(error):
     if isinstance(error, HTTPError):
         return f"status {error.response.status_code}"
     return str(error).rsplit(">: ")[-1].rsplit("): ")[-1].rstrip(".")
-
-
-if __name__ == "__main__":
-    run(main)

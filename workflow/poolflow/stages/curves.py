@@ -5,7 +5,7 @@ import json
 
 import pandas as pd
 
-from poolflow.stage import StageError, run
+from poolflow.job import StageError
 from poolflow.store import replacing
 
 CHAIN = ["dataset", "learner", "initial_pool", "strategy"]
@@ -56,7 +56,3 @@ def read_metrics(path):
     except ValueError as error:
         raise StageError(f"{path} is not complete JSON ({error}); delete it and run again") from error
     return [metrics.get(metric) for metric in METRICS]
-
-
-if __name__ == "__main__":
-    run(main)

@@ -5,9 +5,10 @@ import torch
 from torch import nn
 from tqdm import trange
 
-from poolflow import networks, store
+from poolflow import store
 from poolflow.candidates import Candidates, inputs
-from poolflow.stage import run
+from poolflow.training import networks, weights
+from poolflow.training.device import device as device_of
 
 
 def main(job, need, dataset, pool, model, out):
@@ -19,14 +20,14 @@ def main(job, need, dataset, pool, model, out):
     results written block by block, so that memory does not grow with the pool.
     """
     config = job.config
-    device = networks.device(config)
+    device = device_of(config)
     candidates = Candidates(pool)
     with store.read(dataset) as source, store.create(out, job) as target:
         shape = inputs(source, "train").shape[1:]
         members = []
-        for weights in networks.load(model, device):
+        for state in weights.load(model, device):
             network = networks.build(config, shape, candidates.classes).to(device).eval()
-            network.load_state_dict(weights)
+            network.load_state_dict(state)
             members.append(network)
         if need == "mc_probs":
             torch.manual_seed(int(job.rng("passes").integers(2**63)))
@@ -67,7 +68,3 @@ def passes(network, images, count, precision):
         if not repetition or not only_in_head:
             hidden = networks.features(network, images, precision)
         yield network.head(hidden).softmax(dim=1)
-
-
-if __name__ == "__main__":
-    run(main)

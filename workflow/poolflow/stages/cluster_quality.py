@@ -9,8 +9,8 @@ from sklearn.metrics import adjusted_rand_score, normalized_mutual_info_score
 from sklearn.metrics.cluster import contingency_matrix
 
 from poolflow import store
+from poolflow.job import StageError
 from poolflow.labeled_sets import KnownPool
-from poolflow.stage import StageError, run
 
 FACTS = ["clusters", "empty", "smallest", "largest", "labeled"]
 AGREEMENT = ["acc", "nmi", "ari"]
@@ -68,7 +68,3 @@ def agreement(clusters, classes):
     matched = table[linear_sum_assignment(table, maximize=True)].sum()
     nmi, ari = normalized_mutual_info_score(classes, clusters), adjusted_rand_score(classes, clusters)
     return matched / len(classes), nmi, ari
-
-
-if __name__ == "__main__":
-    run(main)

@@ -6,7 +6,7 @@ import pandas as pd
 import seaborn as sns
 from matplotlib.ticker import MaxNLocator
 
-from poolflow.stage import StageError, run
+from poolflow.job import StageError
 from poolflow.store import replacing
 
 matplotlib.use("Agg")
@@ -83,7 +83,3 @@ def draw(table, dataset):
 def shorten(name, length=14):
     """Return a class name of at most `length` characters."""
     return name if len(name) <= length else name[: length - 1] + "…"
-
-
-if __name__ == "__main__":
-    run(main)

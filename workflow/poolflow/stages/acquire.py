@@ -7,7 +7,6 @@ import numpy as np
 
 from poolflow.labeled import read_labeled, write_labeled
 from poolflow.selection import Pool, select
-from poolflow.stage import run
 
 
 def main(job, dataset, pool, labeled, out, needs=()):
@@ -29,7 +28,3 @@ def main(job, dataset, pool, labeled, out, needs=()):
         np.concatenate([scores, new_scores]),
         np.concatenate([cycles, np.full(len(new), cycle)]),
     )
-
-
-if __name__ == "__main__":
-    run(main)

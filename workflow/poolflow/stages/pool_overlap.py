@@ -5,7 +5,7 @@ import numpy as np
 import pandas as pd
 import seaborn as sns
 
-from poolflow.stage import StageError, run
+from poolflow.job import StageError
 from poolflow.store import replacing
 
 matplotlib.use("Agg")
@@ -59,7 +59,3 @@ def draw(table, dataset):
     spread = f"mean over {seeds} seeds" if seeds > 1 else "1 seed"
     panel.set_title(f"{dataset}: images that two initial pools\nshare, {spread} (random: {chance:.3g} %)", fontsize=9)
     return figure
-
-
-if __name__ == "__main__":
-    run(main)

@@ -6,8 +6,8 @@ import json
 import numpy as np
 import pandas as pd
 
+from poolflow.job import StageError
 from poolflow.labeled_sets import KnownPool, read_rows, shared
-from poolflow.stage import StageError, run
 from poolflow.store import replacing
 
 HARD = 10  # classes compared, or half of them where there are fewer than twice as many
@@ -106,7 +106,3 @@ def write(path, table):
     """Write a table and its index as CSV."""
     with replacing(path) as temporary:
         table.to_csv(temporary, float_format="%.6g")
-
-
-if __name__ == "__main__":
-    run(main)

@@ -5,9 +5,9 @@ from importlib import import_module
 
 import numpy as np
 
+from poolflow.job import StageError
 from poolflow.labeled import write_labeled
 from poolflow.selection import Pool, select
-from poolflow.stage import StageError, run
 
 
 def main(job, dataset, pool, out, needs=()):
@@ -27,7 +27,3 @@ def main(job, dataset, pool, out, needs=()):
         )
     rows, scores = select(plugin, view, size, job.rng("initial pool"), job.config["parameters"])
     write_labeled(out, job, rows, scores, np.zeros(len(rows), np.int64))
-
-
-if __name__ == "__main__":
-    run(main)

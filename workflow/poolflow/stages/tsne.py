@@ -6,8 +6,9 @@ from sklearn.manifold import TSNE
 
 from poolflow import store
 from poolflow.candidates import Candidates
+from poolflow.data.rows import take
+from poolflow.job import StageError
 from poolflow.labeled_sets import read_rows
-from poolflow.stage import StageError, run
 
 DIMENSIONS = 50  # kept by PCA
 
@@ -30,7 +31,7 @@ def main(job, pool, features, out, labeled=()):
                 f"{features}: found features {shape} for a pool of {size}, expected ({size}, D) with at least 4 rows "
                 "and D at least 2"
             )
-        values = store.take(file["features"], rows)
+        values = take(file["features"], rows)
     if not np.isfinite(values).all():
         row, column = np.argwhere(~np.isfinite(values))[0]
         raise StageError(f"{features}: found {values[row, column]} in row {rows[row]}, expected finite numbers")
@@ -54,7 +55,3 @@ def sample(chosen, size, limit, rng):
     others = np.setdiff1d(np.arange(size), chosen)
     drawn = rng.choice(others, min(limit - len(chosen), len(others)), replace=False)
     return np.sort(np.concatenate([chosen, drawn]))
-
-
-if __name__ == "__main__":
-    run(main)

@@ -4,7 +4,7 @@ import matplotlib
 import pandas as pd
 import seaborn as sns
 
-from poolflow.stage import StageError, run
+from poolflow.job import StageError
 from poolflow.store import replacing
 
 matplotlib.use("Agg")
@@ -63,7 +63,3 @@ def draw(table, panel, line, metric, title):
     seeds = table.seed.nunique()
     grid.figure.suptitle(f"{title}: mean ± std over {seeds} seed{'s'[: seeds > 1]}", y=1.02)
     return grid.figure
-
-
-if __name__ == "__main__":
-    run(main)

@@ -5,10 +5,9 @@ from importlib import import_module
 
 import pandas as pd
 
-from poolflow import networks
-from poolflow.stage import run
 from poolflow.store import replacing
 from poolflow.task import Task
+from poolflow.training import weights
 
 
 def main(job, dataset, pool, model, losses, of=()):
@@ -28,10 +27,6 @@ def main(job, dataset, pool, model, losses, of=()):
     with replacing(losses) as temporary:
         history.to_csv(temporary, index=False, float_format="%.6g")
     states = {key: value.cpu() for key, value in network.state_dict().items()}
-    networks.save({"states": [states], "provenance": job.provenance()}, model)
+    weights.save({"states": [states], "provenance": job.provenance()}, model)
     if os.path.exists(checkpoint):
         os.remove(checkpoint)
-
-
-if __name__ == "__main__":
-    run(main)

@@ -4,9 +4,10 @@ from importlib import import_module
 
 import numpy as np
 
-from poolflow import networks, store
-from poolflow.stage import StageError, run
+from poolflow import store
+from poolflow.job import StageError
 from poolflow.task import Task
+from poolflow.training import weights
 
 
 def main(job, need, dataset, pool, out, model=(), of=()):
@@ -20,7 +21,7 @@ def main(job, need, dataset, pool, out, model=(), of=()):
     network = None
     if model:
         network = plugin.build(task, **job.config["build"]).to(task.device).eval()
-        network.load_state_dict(networks.load(model[0], task.device)[0])
+        network.load_state_dict(weights.load(model[0], task.device)[0])
     task.seed(need)
     values = getattr(plugin, need)(task, network, **job.config["output"])
     values, count = values if need == "clusters" else (values, None)
@@ -33,7 +34,3 @@ def main(job, need, dataset, pool, out, model=(), of=()):
         file[need] = values.astype(dtype)
         if count is not None:
             file.attrs["count"] = count
-
-
-if __name__ == "__main__":
-    run(main)

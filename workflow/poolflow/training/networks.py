@@ -1,46 +1,14 @@
-"""What training and embedding share: building a network, feeding it, and running it."""
+"""What everything that runs a network shares: building it, feeding it, and what it gives."""
 
-import io
 import math
-import os
-import sys
 from importlib import import_module
-from pickle import UnpicklingError
 
 import torch
 
-from poolflow import gpus, store
+from poolflow.job import StageError
 from poolflow.loss_prediction import LossPrediction, average
-from poolflow.stage import StageError
 
 EVALUATION_BATCH = 1000  # images of 32 x 32 at most
-
-
-def device(config):
-    """Return the torch device that the config asks for ("auto": a GPU where there is one) and fix the threads.
-
-    Of several GPUs it is one that fewest other jobs use, see `poolflow.gpus`. The job's log says which it is.
-
-    With `deterministic` an operation that could give other bits in another run is an error, on a GPU too; without it
-    a GPU may choose its fastest algorithms, and float32 products are done in TF32. On a CPU both give the same bits.
-    """
-    os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")  # without it cuBLAS refuses to be deterministic
-    torch.set_num_threads(config["threads"])
-    if config["deterministic"]:
-        torch.set_deterministic_debug_mode("error")  # use_deterministic_algorithms would import torch.compile, 0.8 s
-        torch.utils.deterministic.fill_uninitialized_memory = False  # a check for bugs, not needed to be deterministic
-    else:
-        torch.backends.cudnn.benchmark = True
-        torch.backends.cuda.matmul.allow_tf32 = torch.backends.cudnn.allow_tf32 = True
-    if config["device"] == "cuda" and not torch.cuda.is_available():
-        raise StageError("device: found 'cuda', but torch sees no CUDA GPU; write auto or cpu")
-    if config["device"] == "cpu" or not torch.cuda.is_available():
-        print("device: cpu", file=sys.stderr)
-        return torch.device("cpu")
-    chosen = torch.device("cuda", gpus.take(torch.cuda.device_count()))
-    torch.cuda.set_device(chosen)
-    print(f"device: {chosen}, {torch.cuda.get_device_name(chosen)}", file=sys.stderr)
-    return chosen
 
 
 def evaluation_batch(shape):
@@ -59,7 +27,7 @@ def build(config, shape, classes):
     StageError
         When the network does not take such inputs.
     """
-    plugin = import_module(f"poolflow.models.{config['network']}")
+    plugin = import_module(f"poolflow.networks.{config['network']}")
     kind = "features" if len(shape) == 1 else "images"
     taken = getattr(plugin, "INPUTS", ("images",))
     if kind not in taken:
@@ -131,22 +99,3 @@ def tap(network, inputs, precision):
     for hook in hooks:
         hook.remove()
     return hidden, [*tapped, hidden]
-
-
-def save(content, path):
-    """Write what torch.save writes, complete or not at all."""
-    memory = io.BytesIO()  # torch.save to a full disk does not say so
-    torch.save(content, memory)
-    with store.replacing(path) as temporary, open(temporary, "wb") as file:
-        file.write(memory.getbuffer())
-
-
-def load(path, device):
-    """Return the weights of each member that a `model.pt` holds; StageError where it is not complete."""
-    try:
-        return torch.load(path, map_location=device)["states"]
-    except torch.OutOfMemoryError:
-        raise
-    except (RuntimeError, EOFError, KeyError, OSError, UnpicklingError) as error:
-        reason = str(error).partition(". ")[0]
-        raise StageError(f"{path} is not a complete model ({reason}); delete it and run again") from error

@@ -7,8 +7,8 @@ import numpy as np
 import seaborn as sns
 
 from poolflow import store
+from poolflow.job import StageError
 from poolflow.labeled_sets import KnownPool, check_rows, read_rows
-from poolflow.stage import StageError, run
 
 matplotlib.use("Agg")
 import matplotlib.pyplot as plt
@@ -87,7 +87,3 @@ def draw(embedding, rows, known, pools, title):
         figure.legend(handles=handles, loc="outside right center", **legend)
     figure.suptitle(title)
     return figure
-
-
-if __name__ == "__main__":
-    run(main)

@@ -1,0 +1,78 @@
+"""Stage: train the network on the labelled images and test it."""
+
+import math
+import time
+
+import numpy as np
+import torch
+
+from poolflow import store
+from poolflow.candidates import Candidates, inputs
+from poolflow.data.rows import take
+from poolflow.job import StageError
+from poolflow.labeled import read_labeled
+from poolflow.training import networks, weights
+from poolflow.training.device import device as device_of
+from poolflow.training.evaluation import evaluate
+from poolflow.training.loop import fit
+
+
+def main(job, dataset, pool, labeled, model, metrics, start=()):
+    """Write `model.pt`, the weights of each member, and `metrics.json`.
+
+    Training starts from scratch, or from the last cycle's model where `start` names it. Accuracies are fractions,
+    losses mean cross-entropies in nats, both evaluated without augmentation; `seconds` is the time of the training
+    loops. Acquired images without a label are not trained on. An ensemble's accuracies and losses are the means of its
+    members', as those of a single network are; what the members reach together has `ensemble` in its name.
+    """
+    config, training = job.config, job.config["training"]
+    device = device_of(config)
+    rows, _, cycles = read_labeled(labeled)
+    candidates = Candidates(pool)
+    with store.read(dataset) as file:
+        mean, std = file.attrs["mean"], file.attrs["std"]
+        labels, test_labels = (candidates.classes_of(file[f"{part}/labels"][:]) for part in ("train", "test"))
+        known = labels[candidates.indices[rows]] >= 0
+        if not known.any():
+            raise StageError(
+                f"none of the {len(rows)} images to learn from has a label; label those of to_label.csv (`snakemake "
+                "to_label` with cycles: 0), move each into the folder of its class, and run `snakemake to_label` again "
+                "with initial_pools: [given], initial_size: 0 and cycles: 1"
+            )
+        rows, cycles = rows[known], cycles[known]
+        test_rows = np.flatnonzero(test_labels >= 0)
+        parts = {
+            "train": (candidates.read(file, rows), labels[candidates.indices[rows]]),
+            "validation": (take(inputs(file, "train"), candidates.validation), labels[candidates.validation]),
+            "test": (take(inputs(file, "test"), test_rows), test_labels[test_rows]),
+        }
+    parts = {part: tuple(map(torch.from_numpy, arrays)) for part, arrays in parts.items()}
+    normalise = networks.Normalise(mean, std, device)
+    images, targets = (part.to(device) for part in parts["train"])
+    new = torch.from_numpy(cycles == cycles.max()) if cycles.max() > 0 else None
+    last = weights.load(start[0], device) if start else [None] * config["members"]
+
+    members, epochs, seconds = [], [], 0.0
+    for member, state in enumerate(last):
+        torch.manual_seed(int(job.rng(f"train {member}" if member else "train").integers(2**63)))
+        network = networks.build(config, images.shape[1:], candidates.classes).to(device)
+        if state:
+            network.load_state_dict(state)
+        begin = time.perf_counter()
+        epochs.append(fit(network, normalise, images, targets, training, parts["validation"], new))
+        seconds += time.perf_counter() - begin
+        members.append(network)
+
+    result = {"labeled": len(rows), "unanswered": int((~known).sum()), "seconds": round(seconds, 3), "epochs": epochs}
+    for part, (images, targets) in parts.items():
+        if len(images):
+            for key, value in evaluate(members, normalise, images, targets, training["precision"]).items():
+                if key.endswith("loss") and not math.isfinite(value):
+                    raise StageError(f"the {part} {key} is {value} after training; lower the learning_rate")
+                result[f"{part}_{key}"] = value
+    result["classes_labeled"] = torch.bincount(parts["train"][1], minlength=candidates.classes).tolist()
+    result["classes_found"] = sum(count > 0 for count in result["classes_labeled"])
+
+    states = [{key: value.cpu() for key, value in network.state_dict().items()} for network in members]
+    weights.save({"states": states, "provenance": job.provenance()}, model)
+    store.write_json(metrics, job, result)

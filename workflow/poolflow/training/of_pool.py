@@ -1,0 +1,21 @@
+"""The network of the last cycle, for a query strategy that needs `model`."""
+
+from poolflow import store
+from poolflow.candidates import inputs
+from poolflow.training import networks, weights
+from poolflow.training.device import device
+
+
+def network_of(pool):
+    """Return the last cycle's network, in eval mode on the configured device, and what normalises images for it.
+
+    Of an ensemble it is the first member. `pool` is a `poolflow.selection.Pool` whose plugin needs `model`.
+    """
+    path, dataset, learner = pool.model
+    where = device(learner)
+    with store.read(dataset) as file:
+        shape = inputs(file, "train").shape[1:]
+        normalise = networks.Normalise(file.attrs["mean"], file.attrs["std"], where)
+    network = networks.build(learner, shape, pool.classes).to(where).eval()
+    network.load_state_dict(weights.load(path, where)[0])
+    return network, normalise
