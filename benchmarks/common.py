@@ -8,7 +8,7 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "workflow"))
 
-from poolflow.config import load_schema, with_defaults
+from poolflow.study.config import load_schema, with_defaults
 
 ROOT = Path(__file__).parents[1]
 # What the benchmarks train: a LeNet, on one thread of the processor.

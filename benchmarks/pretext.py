@@ -25,11 +25,11 @@ from threadpoolctl import threadpool_limits
 from torch.utils.data import DataLoader, Dataset
 from torchvision import transforms
 
-from poolflow import views
 from poolflow.job import Job
 from poolflow.pretext import kmeans, simclr
 from poolflow.stages import tsne
 from poolflow.task import Task
+from poolflow.training import views
 
 CASES = {"28 x 28, grey": (28, 1), "32 x 32, colour": (32, 3)}
 COUNT, BATCH = 4096, 256

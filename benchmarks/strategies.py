@@ -20,10 +20,10 @@ import h5py
 import numpy as np
 from common import EMBED, ENVIRONMENT, NETWORK, SCHEMA, TRAIN, machine, measured
 
-from poolflow import plugins
-from poolflow.config import with_defaults
-from poolflow.labeled_sets import KnownPool, read_rows, shared
-from poolflow.plugins import DROPOUT, ENSEMBLE, LOSS_PREDICTION, PLAIN
+from poolflow.data.known_pool import KnownPool, read_rows, shared
+from poolflow.study import plugins
+from poolflow.study.config import with_defaults
+from poolflow.study.plugins import DROPOUT, ENSEMBLE, LOSS_PREDICTION, PLAIN
 
 FAMILIES = {
     "uncertainty": (
@@ -245,7 +245,7 @@ def costs_in_order(order, costs):
 def draw_all(out, order, done, most):
     """Write the pictures of (strategy, state) pairs, in the order given; the heat map of those of the state `most`."""
     # Not at the top: what this process has loaded would count in the peak memory of those that it starts.
-    from poolflow import store
+    from poolflow.data import store
     from poolflow.stages import contact_sheet
 
     (out / "sheets").mkdir(exist_ok=True)

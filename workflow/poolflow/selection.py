@@ -2,8 +2,8 @@
 
 import numpy as np
 
-from poolflow import store
-from poolflow.candidates import Candidates
+from poolflow.data import store
+from poolflow.data.candidates import Candidates
 from poolflow.data.rows import take
 from poolflow.job import StageError
 from poolflow.kernels.errors import InputError

@@ -12,13 +12,13 @@ import torch
 from torch import nn
 from tqdm import tqdm, trange
 
-from poolflow import store
-from poolflow.candidates import Candidates, inputs
+from poolflow.data import store
+from poolflow.data.candidates import Candidates, inputs
 from poolflow.job import StageError
-from poolflow.lars import Lars
-from poolflow.optimizers import make_optimizer
 from poolflow.training import networks, weights
 from poolflow.training.device import device as device_of
+from poolflow.training.lars import Lars
+from poolflow.training.optimizers import make_optimizer
 
 CHECKPOINT = 60  # seconds at least between two checkpoints
 

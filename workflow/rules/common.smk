@@ -11,10 +11,10 @@ from shlex import quote
 
 sys.path.insert(0, f"{workflow.basedir}/workflow")
 
-from poolflow.config import ConfigError, check
-from poolflow.digest import digest
+from poolflow.study.config import ConfigError, check
+from poolflow.study.digest import digest
 from poolflow.running.gpus import visible
-from poolflow.plugins import DROPOUT, ENSEMBLE, GIVES, LOSS_PREDICTION, PLAIN, defines, literals, parameters
+from poolflow.study.plugins import DROPOUT, ENSEMBLE, GIVES, LOSS_PREDICTION, PLAIN, defines, literals, parameters
 from snakemake.exceptions import WorkflowError
 from snakemake.settings.types import DeploymentMethod
 

@@ -14,7 +14,7 @@ against; one without a default must be in the config.
 
 Further, where it applies:
 
-- `files(**parameters)` returns the `poolflow.files.File`s to fetch into `root` before; what they unpack to is
+- `files(**parameters)` returns the `poolflow.data.published.File`s to fetch into `root` before; what they unpack to is
   `load`'s own business.
 - `KIND = "features"`: a table of ready features, float (N, D), in place of the images.
 - `LOCAL = ("path",)`: the parameters that are paths of the user's own data, relative to `root` unless absolute.

@@ -8,7 +8,7 @@ import tempfile
 import numpy as np
 from torchvision.datasets.utils import extract_archive
 
-from poolflow.files import File, verified
+from poolflow.data.published import File, verified
 from poolflow.job import StageError
 
 

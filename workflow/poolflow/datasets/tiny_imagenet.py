@@ -9,10 +9,10 @@ import os
 
 import numpy as np
 
-from poolflow.archives import members
+from poolflow.data.archives import members
+from poolflow.data.published import File, verified
 from poolflow.datasets._images import is_image
 from poolflow.datasets._images import load as load_images
-from poolflow.files import File, verified
 from poolflow.job import StageError
 
 SIZE = 100_000

@@ -16,10 +16,9 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from poolflow import views
 from poolflow.job import StageError
 from poolflow.task import one_of
-from poolflow.training import networks
+from poolflow.training import networks, views
 
 NETWORK = True
 GIVES = ("features", "clusters")

@@ -14,10 +14,9 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from poolflow import views
 from poolflow.job import StageError
 from poolflow.task import one_of
-from poolflow.training import networks
+from poolflow.training import networks, views
 
 NETWORK = True
 GIVES = ("features", "scores")
@@ -63,7 +62,7 @@ def train(
     grey=0.2,
     precision="float32",
 ):
-    """Train on two views of each image in a batch; `crop` to `grey` are those of `poolflow.views.view`."""
+    """Train on two views of each image in a batch; `crop` to `grey` are those of `poolflow.training.views.view`."""
     if not temperature > 0:
         raise StageError(f"temperature: found {temperature}, expected more than 0")
     one_of("precision", precision, "float32", "bfloat16")

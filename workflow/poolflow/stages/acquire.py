@@ -5,7 +5,7 @@ from importlib import import_module
 
 import numpy as np
 
-from poolflow.labeled import read_labeled, write_labeled
+from poolflow.data.labeled import read_labeled, write_labeled
 from poolflow.selection import Pool, select
 
 

@@ -8,9 +8,9 @@ from scipy.optimize import linear_sum_assignment
 from sklearn.metrics import adjusted_rand_score, normalized_mutual_info_score
 from sklearn.metrics.cluster import contingency_matrix
 
-from poolflow import store
+from poolflow.data import store
+from poolflow.data.known_pool import KnownPool
 from poolflow.job import StageError
-from poolflow.labeled_sets import KnownPool
 
 FACTS = ["clusters", "empty", "smallest", "largest", "labeled"]
 AGREEMENT = ["acc", "nmi", "ari"]

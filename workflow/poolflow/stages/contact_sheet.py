@@ -3,8 +3,8 @@
 import matplotlib
 import numpy as np
 
-from poolflow import store
-from poolflow.labeled_sets import KnownPool, read_rows
+from poolflow.data import store
+from poolflow.data.known_pool import KnownPool, read_rows
 
 matplotlib.use("Agg")
 from matplotlib.figure import Figure

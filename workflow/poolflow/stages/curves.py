@@ -5,8 +5,8 @@ import json
 
 import pandas as pd
 
+from poolflow.data.store import replacing
 from poolflow.job import StageError
-from poolflow.store import replacing
 
 CHAIN = ["dataset", "learner", "initial_pool", "strategy"]
 METRICS = [

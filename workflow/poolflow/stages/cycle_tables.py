@@ -6,9 +6,9 @@ import json
 import numpy as np
 import pandas as pd
 
+from poolflow.data.known_pool import KnownPool, read_rows, shared
+from poolflow.data.store import replacing
 from poolflow.job import StageError
-from poolflow.labeled_sets import KnownPool, read_rows, shared
-from poolflow.store import replacing
 
 HARD = 10  # classes compared, or half of them where there are fewer than twice as many
 

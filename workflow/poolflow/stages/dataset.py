@@ -5,7 +5,7 @@ from importlib import import_module
 import h5py
 import numpy as np
 
-from poolflow import store
+from poolflow.data import store
 from poolflow.job import StageError
 
 CHUNK = 2**20  # bytes, about

@@ -12,8 +12,8 @@ from requests.exceptions import HTTPError, RequestException
 from tqdm import tqdm
 from urllib3.exceptions import HTTPError as TransferError
 
-from poolflow import store
-from poolflow.files import File, md5, verified
+from poolflow.data import store
+from poolflow.data.published import File, md5, verified
 from poolflow.job import StageError
 
 __all__ = ["File"]  # for the plugins' `files`

@@ -4,8 +4,8 @@ import matplotlib
 import pandas as pd
 import seaborn as sns
 
+from poolflow.data.store import replacing
 from poolflow.job import StageError
-from poolflow.store import replacing
 
 matplotlib.use("Agg")
 NAMES = {"accuracy": "accuracy (%)", "loss": "cross-entropy (nats)", "found": "with a label"}

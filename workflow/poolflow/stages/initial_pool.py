@@ -5,8 +5,8 @@ from importlib import import_module
 
 import numpy as np
 
+from poolflow.data.labeled import write_labeled
 from poolflow.job import StageError
-from poolflow.labeled import write_labeled
 from poolflow.selection import Pool, select
 
 

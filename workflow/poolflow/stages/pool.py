@@ -2,9 +2,9 @@
 
 import numpy as np
 
-from poolflow import store
-from poolflow.counts import long_tail
+from poolflow.data import store
 from poolflow.job import StageError
+from poolflow.study.counts import long_tail
 
 
 def main(job, dataset, out):
@@ -12,7 +12,7 @@ def main(job, dataset, out):
 
     1. Class discovery (Kaeding et al. 2016, section 3): `known_classes` classes with twice `images_per_class` images,
        half of them given from the start, and `novel_classes` classes with `images_per_class`; all drawn at random.
-    2. A long tail by power law over the classes in their order (see `poolflow.counts.long_tail`).
+    2. A long tail by power law over the classes in their order (see `poolflow.study.counts.long_tail`).
     3. A random `subset`.
     4. The `validation` part, stratified by class.
     5. `start` random images given from the start.

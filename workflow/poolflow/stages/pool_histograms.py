@@ -6,8 +6,8 @@ import pandas as pd
 import seaborn as sns
 from matplotlib.ticker import MaxNLocator
 
+from poolflow.data.store import replacing
 from poolflow.job import StageError
-from poolflow.store import replacing
 
 matplotlib.use("Agg")
 import matplotlib.pyplot as plt

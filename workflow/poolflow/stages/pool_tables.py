@@ -5,8 +5,8 @@ import itertools
 import numpy as np
 import pandas as pd
 
-from poolflow.labeled_sets import KnownPool, read_rows, shared
-from poolflow.store import replacing
+from poolflow.data.known_pool import KnownPool, read_rows, shared
+from poolflow.data.store import replacing
 
 POOLS = ["size", "without_label", "classes", "largest_share", "smallest_share", "entropy"]
 

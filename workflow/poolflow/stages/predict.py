@@ -5,8 +5,8 @@ import torch
 from torch import nn
 from tqdm import trange
 
-from poolflow import store
-from poolflow.candidates import Candidates, inputs
+from poolflow.data import store
+from poolflow.data.candidates import Candidates, inputs
 from poolflow.training import networks, weights
 from poolflow.training.device import device as device_of
 

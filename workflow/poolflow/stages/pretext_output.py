@@ -4,7 +4,7 @@ from importlib import import_module
 
 import numpy as np
 
-from poolflow import store
+from poolflow.data import store
 from poolflow.job import StageError
 from poolflow.task import Task
 from poolflow.training import weights

@@ -5,7 +5,7 @@ from importlib import import_module
 
 import pandas as pd
 
-from poolflow.store import replacing
+from poolflow.data.store import replacing
 from poolflow.task import Task
 from poolflow.training import weights
 

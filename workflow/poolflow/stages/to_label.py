@@ -5,10 +5,10 @@ import itertools
 import numpy as np
 import pandas as pd
 
-from poolflow import store
+from poolflow.data import store
+from poolflow.data.known_pool import KnownPool, check_rows
+from poolflow.data.labeled import read_labeled
 from poolflow.job import StageError
-from poolflow.labeled import read_labeled
-from poolflow.labeled_sets import KnownPool, check_rows
 
 KEYS = ["dataset", "learner", "initial_pool", "strategy", "seed"]
 

@@ -6,11 +6,11 @@ import time
 import numpy as np
 import torch
 
-from poolflow import store
-from poolflow.candidates import Candidates, inputs
+from poolflow.data import store
+from poolflow.data.candidates import Candidates, inputs
+from poolflow.data.labeled import read_labeled
 from poolflow.data.rows import take
 from poolflow.job import StageError
-from poolflow.labeled import read_labeled
 from poolflow.training import networks, weights
 from poolflow.training.device import device as device_of
 from poolflow.training.evaluation import evaluate

@@ -4,11 +4,11 @@ import numpy as np
 from sklearn.decomposition import PCA
 from sklearn.manifold import TSNE
 
-from poolflow import store
-from poolflow.candidates import Candidates
+from poolflow.data import store
+from poolflow.data.candidates import Candidates
+from poolflow.data.known_pool import read_rows
 from poolflow.data.rows import take
 from poolflow.job import StageError
-from poolflow.labeled_sets import read_rows
 
 DIMENSIONS = 50  # kept by PCA
 

@@ -6,9 +6,9 @@ import matplotlib
 import numpy as np
 import seaborn as sns
 
-from poolflow import store
+from poolflow.data import store
+from poolflow.data.known_pool import KnownPool, check_rows, read_rows
 from poolflow.job import StageError
-from poolflow.labeled_sets import KnownPool, check_rows, read_rows
 
 matplotlib.use("Agg")
 import matplotlib.pyplot as plt
@@ -46,7 +46,7 @@ def draw(embedding, rows, known, pools, title):
     embedding : (n, 2) float
     rows : (n,) int64
         The pool row of each point.
-    known : poolflow.labeled_sets.KnownPool
+    known : poolflow.data.known_pool.KnownPool
     pools : {name: (L,) int64}
         The pool rows of each initial pool.
     """

@@ -8,12 +8,12 @@ import torch.nn.functional as F
 from torch import nn
 from tqdm import trange
 
-from poolflow.augmentation import augment, cutout
 from poolflow.job import StageError
-from poolflow.loss_prediction import STOP, WEIGHT, LossPrediction, ranking_loss
-from poolflow.optimizers import make_optimizer
 from poolflow.training import networks
+from poolflow.training.augmentation import augment, cutout
 from poolflow.training.evaluation import evaluate
+from poolflow.training.loss_prediction import STOP, WEIGHT, LossPrediction, ranking_loss
+from poolflow.training.optimizers import make_optimizer
 
 
 def fit(network, normalise, images, labels, config, validation=None, new=None):

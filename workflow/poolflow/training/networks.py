@@ -6,7 +6,7 @@ from importlib import import_module
 import torch
 
 from poolflow.job import StageError
-from poolflow.loss_prediction import LossPrediction, average
+from poolflow.training.loss_prediction import LossPrediction, average
 
 EVALUATION_BATCH = 1000  # images of 32 x 32 at most
 

@@ -1,7 +1,7 @@
 """The network of the last cycle, for a query strategy that needs `model`."""
 
-from poolflow import store
-from poolflow.candidates import inputs
+from poolflow.data import store
+from poolflow.data.candidates import inputs
 from poolflow.training import networks, weights
 from poolflow.training.device import device
 

@@ -5,7 +5,7 @@ from pickle import UnpicklingError
 
 import torch
 
-from poolflow import store
+from poolflow.data import store
 from poolflow.job import StageError
 
 

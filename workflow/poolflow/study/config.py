@@ -10,10 +10,10 @@ from pathlib import Path
 import yaml
 from jsonschema import Draft202012Validator
 
-from poolflow import plugins
-from poolflow.counts import pool_size
+from poolflow.study import plugins
+from poolflow.study.counts import pool_size
 
-WORKFLOW = Path(__file__).parents[1]
+WORKFLOW = Path(__file__).parents[2]
 SCHEMA = WORKFLOW / "schemas" / "config.schema.yaml"
 RECIPES = WORKFLOW / "recipes"
 # What an entry of a kind may set for itself of a block of the study,

@@ -1,6 +1,6 @@
 """The labelled set of a cycle, `labeled.h5`."""
 
-from poolflow import store
+from poolflow.data import store
 
 
 def write_labeled(path, job, rows, scores, cycles):

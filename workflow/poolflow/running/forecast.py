@@ -35,7 +35,7 @@ from snakemake_interface_logger_plugins.common import LogEvent
 
 from poolflow.running.gpus import visible
 
-RULES = Path(__file__).parents[1] / "rules"
+RULES = Path(__file__).parents[2] / "rules"
 WILDCARDS = {"seed": "[0-9]+", "cycle": "[0-9]+", "initial_pool": "[^/+]+", "chain": "[^/]+(?:/[^/]+)?"}
 # What Snakemake's reasons begin with, the first that holds, and the word for it here.
 REASONS = {

@@ -5,8 +5,8 @@ PYTHONPATH=workflow python -m poolflow catalogue > docs/plugins.md
 
 import re
 
-from poolflow import plugins
-from poolflow.config import RECIPES
+from poolflow.study import plugins
+from poolflow.study.config import RECIPES
 
 HEADINGS = {
     "datasets": "Data sets",

@@ -2,10 +2,10 @@
 
 import numpy as np
 
-from poolflow import store
-from poolflow.candidates import Candidates
+from poolflow.data import store
+from poolflow.data.candidates import Candidates
+from poolflow.data.labeled import read_labeled
 from poolflow.job import StageError
-from poolflow.labeled import read_labeled
 
 
 class KnownPool:
@@ -13,7 +13,7 @@ class KnownPool:
 
     Attributes
     ----------
-    candidates : poolflow.candidates.Candidates
+    candidates : poolflow.data.candidates.Candidates
     classes : (N,) int64
         The class, 0 to C - 1, of each pool row; -1 where it has no label.
     names : list of C str

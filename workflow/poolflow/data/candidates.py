@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from poolflow import store
+from poolflow.data import store
 from poolflow.data.rows import take
 
 

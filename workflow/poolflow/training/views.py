@@ -9,8 +9,8 @@ import math
 import torch
 import torch.nn.functional as F
 
-from poolflow.augmentation import cutout as cut_out
-from poolflow.augmentation import reflected
+from poolflow.training.augmentation import cutout as cut_out
+from poolflow.training.augmentation import reflected
 
 RATIO = (3 / 4, 4 / 3)  # of the width to the height of a crop
 TRIES = 10

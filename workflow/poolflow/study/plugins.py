@@ -4,7 +4,7 @@ import ast
 from functools import lru_cache
 from pathlib import Path
 
-PACKAGE = Path(__file__).parent
+PACKAGE = Path(__file__).parents[1]
 # Folder of a kind of plugin -> what the config calls one, and its functions: how many arguments precede the parameters.
 KINDS = {
     "datasets": ("dataset", {"load": 1}),
