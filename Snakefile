@@ -19,31 +19,16 @@ include: "workflow/rules/data.smk"
 include: "workflow/rules/pretext.smk"
 include: "workflow/rules/initial_pool.smk"
 include: "workflow/rules/cycle.smk"
-include: "workflow/rules/pools.smk"
-include: "workflow/rules/analysis.smk"
+include: "workflow/rules/report.smk"
 include: "workflow/rules/cluster.smk"
-
-
-rule to_label:
-    """What to label next: the table of its files, and sheets of the images."""
-    input:
-        "<results>/to_label.csv",
-        sorted(set(expand(f"<results>/figures/{{dataset}}/{SHEET}", **ASKED))),
 
 
 rule all:
     """The whole study: its tables and its figures."""
     default_target: True
     input:
-        rules.curves.output,
-        POOL_REPORTS,
-        expand(
-            "<results>/figures/{dataset}/{learner}/{view}.png",
-            dataset=STUDY["datasets"],
-            learner=STUDY["learners"],
-            view=["by_strategy", "by_pool"],
-        ),
-        rules.to_label.input if NAMED else [],
+        expand("<results>/{table}.csv", table=reports.wanted(STUDY, "tables")),
+        expand("<results>/figures/{figure}.png", figure=reports.wanted(STUDY, "figures")),
 
 
 rule data:
@@ -51,3 +36,16 @@ rule data:
     input:
         expand("<results>/{dataset}/dataset.h5", dataset=STUDY["datasets"]),
         expand("<results>/{dataset}/pool/seed{seed}.h5", dataset=STUDY["datasets"], seed=STUDY["seeds"]),
+
+
+rule curves:
+    """The learning curves only: curves.csv and summary.csv."""
+    input:
+        expand("<results>/{table}.csv", table=["curves", "summary"]),
+
+
+rule to_label:
+    """What to label next: the table of its files, and sheets of the images."""
+    input:
+        # A file that cannot be: whoever asks for this target is told so before any job.
+        reports.to_label(STUDY) or "no data set of the study knows the files of its images, as image_folder does",

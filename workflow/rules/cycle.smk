@@ -6,12 +6,8 @@ rule acquire:
     input:
         dataset="<results>/{dataset}/dataset.h5",
         pool="<results>/{dataset}/pool/seed{seed}.h5",
-        labeled=lambda w: labeled(w, f"{w.initial_pool}/{w.strategy}", int(w.cycle) - 1),
-        needs=lambda w: [
-            f"{trained(w, f'{w.initial_pool}/{w.strategy}', int(w.cycle) - 1)}/{'model.pt' if need == 'model' else f'{need}.h5'}"
-            for need in network_needs(w.strategy)
-        ]
-        + pretext_needs(w, "strategies", w.strategy),
+        labeled=lambda w: chains.labeled(w, f"{w.initial_pool}/{w.strategy}", int(w.cycle) - 1),
+        needs=partial(chains.needs_of_acquisition, STUDY),
     output:
         "<results>/{dataset}/{learner}/{initial_pool}/{strategy}/seed{seed}/cycle{cycle}/labeled.h5",
     log:
@@ -24,10 +20,10 @@ rule acquire:
     resources:
         mem_mb=lambda w, attempt: attempt * 4000,
         runtime=lambda w, attempt: attempt * 240,
-        gpu=lambda w: strategy_gpu(w.strategy),
+        gpu=lambda w: gpu(settings.device_of_acquisition(STUDY, w.strategy)),
     params:
-        code=lambda w: strategy_code(w.strategy, w.learner),
-        cfg=lambda w: strategy_block(w.strategy, w.learner),
+        code=lambda w: settings.acquisition_code(STUDY, w.strategy, w.learner),
+        cfg=lambda w: settings.acquisition(STUDY, w.strategy, w.learner),
     message:
         "acquire: {wildcards.dataset}, {wildcards.initial_pool}, {wildcards.strategy}, seed {wildcards.seed}, cycle {wildcards.cycle}"
     shell:
@@ -42,8 +38,8 @@ rule train:
     input:
         dataset="<results>/{dataset}/dataset.h5",
         pool="<results>/{dataset}/pool/seed{seed}.h5",
-        labeled=lambda w: labeled(w, w.chain, int(w.cycle)),
-        start=last_model,
+        labeled=lambda w: chains.labeled(w, w.chain, int(w.cycle)),
+        start=partial(chains.last_model, STUDY),
     output:
         model=large("<results>/{dataset}/{learner}/{chain}/seed{seed}/cycle{cycle}/model.pt"),
         metrics="<results>/{dataset}/{learner}/{chain}/seed{seed}/cycle{cycle}/metrics.json",
@@ -59,8 +55,8 @@ rule train:
         runtime=lambda w, attempt: attempt * 240,
         gpu=gpu(STUDY["device"]),
     params:
-        code=lambda w: code("train", "networks", STUDY["learners"][w.learner]),
-        cfg=lambda w: training_block(w.learner, kind(w.chain)),
+        code=lambda w: settings.training_code(STUDY, w.learner, chains.variant(STUDY, w.chain)),
+        cfg=lambda w: settings.training(STUDY, w.learner, chains.variant(STUDY, w.chain)),
     message:
         "train: {wildcards.dataset}, {wildcards.learner}, {wildcards.chain}, seed {wildcards.seed}, cycle {wildcards.cycle}"
     shell:
@@ -83,7 +79,7 @@ rule predict:
     benchmark:
         "<benchmarks>/{dataset}/{learner}/{chain}/seed{seed}/cycle{cycle}/{need}.tsv"
     wildcard_constraints:
-        need="probs|features|mc_probs|ensemble_probs|predicted_loss",
+        need=one_of(plugins.names("outputs")),
     conda:
         "../../envs/training.yaml"
     threads: STUDY["threads"]
@@ -92,8 +88,8 @@ rule predict:
         runtime=lambda w, attempt: attempt * 60,
         gpu=gpu(STUDY["device"]),
     params:
-        code=lambda w: code("predict", "networks", STUDY["learners"][w.learner]),
-        cfg=lambda w: embedding_block(w.learner, kind(w.chain), w.need),
+        code=lambda w: settings.prediction_code(STUDY, w.learner, chains.variant(STUDY, w.chain), w.need),
+        cfg=lambda w: settings.prediction(STUDY, w.learner, chains.variant(STUDY, w.chain), w.need),
     message:
         "predict {wildcards.need}: {wildcards.dataset}, {wildcards.learner}, {wildcards.chain}, seed {wildcards.seed}, cycle {wildcards.cycle}"
     shell:

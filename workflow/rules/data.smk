@@ -1,5 +1,7 @@
 """Data sets, and the pool that each repetition may label from."""
 
+import os
+
 from snakemake.caching import LOCATION_ENVVAR
 
 # With --cache, and SNAKEMAKE_OUTPUT_CACHE naming a folder, what the rules with `cache:` make is kept in that folder, and
@@ -29,8 +31,8 @@ rule download:
         "../../envs/training.yaml"
     threads: 1
     params:
-        code=lambda w: code("download", "datasets", STUDY["datasets"][w.dataset]),
-        cfg=lambda w: dataset_block(w.dataset),
+        code=lambda w: settings.dataset_code(STUDY, "download", w.dataset),
+        cfg=lambda w: settings.dataset(STUDY, w.dataset, workflow.remote_exec),
     message:
         "files of {wildcards.dataset}"
     shell:
@@ -42,7 +44,7 @@ rule dataset:
     """One data set as images or features, and labels, in HDF5."""
     input:
         # Ancient: what was fetched has the published checksum, whenever it was fetched.
-        lambda w: ancient(published(w.dataset)),
+        lambda w: ancient(chains.published(STUDY, w.dataset)),
     output:
         "<results>/{dataset}/dataset.h5",
     log:
@@ -58,8 +60,8 @@ rule dataset:
         runtime=lambda w, attempt: attempt * 60,
     params:
         name="{dataset}",
-        code=lambda w: code("dataset", "datasets", STUDY["datasets"][w.dataset]),
-        cfg=lambda w: dataset_block(w.dataset),
+        code=lambda w: settings.dataset_code(STUDY, "dataset", w.dataset),
+        cfg=lambda w: settings.dataset(STUDY, w.dataset, workflow.remote_exec),
     message:
         "data set {wildcards.dataset}"
     shell:
@@ -89,8 +91,8 @@ rule pool:
         runtime=lambda w, attempt: attempt * 10,
     params:
         name="{dataset}/seed{seed}",
-        code=code("pool"),
-        cfg=lambda w: pool_block(w.dataset),
+        code=settings.code("pool"),
+        cfg=lambda w: settings.pool(STUDY, w.dataset),
     message:
         "pool of {wildcards.dataset}, seed {wildcards.seed}"
     shell:

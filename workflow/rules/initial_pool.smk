@@ -6,7 +6,7 @@ rule initial_pool:
     input:
         dataset="<results>/{dataset}/dataset.h5",
         pool="<results>/{dataset}/pool/seed{seed}.h5",
-        needs=lambda w: pretext_needs(w, "initial_pools", w.initial_pool),
+        needs=lambda w: chains.needs_of_pretext(STUDY, w, "initial_pools", w.initial_pool),
     output:
         "<results>/{dataset}/{learner}/{initial_pool}/seed{seed}/cycle0/labeled.h5",
     log:
@@ -20,8 +20,8 @@ rule initial_pool:
         mem_mb=lambda w, attempt: attempt * 4000,
         runtime=lambda w, attempt: attempt * 60,
     params:
-        code=lambda w: code("initial_pool", "initial_pools", STUDY["initial_pools"][w.initial_pool]),
-        cfg=lambda w: initial_pool_block(w.initial_pool),
+        code=lambda w: settings.initial_pool_code(STUDY, w.initial_pool),
+        cfg=lambda w: settings.initial_pool(STUDY, w.initial_pool),
     message:
         "initial pool {wildcards.initial_pool} of {wildcards.dataset}, seed {wildcards.seed}"
     shell:

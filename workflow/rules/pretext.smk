@@ -6,7 +6,7 @@ rule pretrain:
     input:
         dataset="<results>/{dataset}/dataset.h5",
         pool="<results>/{dataset}/pool/seed{seed}.h5",
-        of=pretext_base,
+        of=partial(chains.pretext_base, STUDY),
     output:
         model="<results>/{dataset}/pretext/{task}/seed{seed}/model.pt",
         losses="<results>/{dataset}/pretext/{task}/seed{seed}/losses.csv",
@@ -24,8 +24,8 @@ rule pretrain:
         gpu=gpu(STUDY["device"]),
     params:
         name="{dataset}/pretext/{task}/seed{seed}",
-        code=lambda w: pretext_code("pretrain", w.task),
-        cfg=lambda w: pretext_block(w.task),
+        code=lambda w: settings.pretext_code(STUDY, "pretrain", w.task),
+        cfg=lambda w: settings.pretext(STUDY, w.task),
     message:
         "pretext task {wildcards.task}: {wildcards.dataset}, seed {wildcards.seed}"
     shell:
@@ -39,8 +39,8 @@ rule pretext_output:
     input:
         dataset="<results>/{dataset}/dataset.h5",
         pool="<results>/{dataset}/pool/seed{seed}.h5",
-        of=pretext_base,
-        model=pretext_model,
+        of=partial(chains.pretext_base, STUDY),
+        model=partial(chains.pretext_model, STUDY),
     output:
         "<results>/{dataset}/pretext/{task}/seed{seed}/{need}.h5",
     log:
@@ -60,8 +60,8 @@ rule pretext_output:
     params:
         name="{dataset}/pretext/{task}/seed{seed}",
         need="{need}",
-        code=lambda w: pretext_code("pretext_output", w.task),
-        cfg=lambda w: pretext_block(w.task, w.need),
+        code=lambda w: settings.pretext_code(STUDY, "pretext_output", w.task),
+        cfg=lambda w: settings.pretext(STUDY, w.task, w.need),
     message:
         "{wildcards.need} of the pretext task {wildcards.task}: {wildcards.dataset}, seed {wildcards.seed}"
     shell:

@@ -13,10 +13,9 @@ from tqdm import tqdm
 from urllib3.exceptions import HTTPError as TransferError
 
 from poolflow.data import store
-from poolflow.data.published import File, md5, verified
+from poolflow.data.published import md5, verified
 from poolflow.job import StageError
 
-__all__ = ["File"]  # for the plugins' `files`
 ATTEMPTS = 5  # in a row that bring nothing new, each over all addresses
 WAIT = 1.0  # seconds before the second attempt, doubled for each one after it
 TIMEOUT = (10, 30)  # seconds to connect; without a byte from the server

@@ -1,7 +1,9 @@
 """Stage: train the network on the labelled images and test it."""
 
 import math
+import os
 import time
+from importlib import import_module
 
 import numpy as np
 import torch
@@ -14,6 +16,7 @@ from poolflow.job import StageError
 from poolflow.training import networks, weights
 from poolflow.training.device import device as device_of
 from poolflow.training.evaluation import evaluate
+from poolflow.training.examples import Examples
 from poolflow.training.loop import fit
 
 
@@ -32,7 +35,8 @@ def main(job, dataset, pool, labeled, model, metrics, start=()):
     with store.read(dataset) as file:
         mean, std = file.attrs["mean"], file.attrs["std"]
         labels, test_labels = (candidates.classes_of(file[f"{part}/labels"][:]) for part in ("train", "test"))
-        known = labels[candidates.indices[rows]] >= 0
+        pool_labels = labels[candidates.indices]
+        known = pool_labels[rows] >= 0
         if not known.any():
             raise StageError(
                 f"none of the {len(rows)} images to learn from has a label; label those of to_label.csv (`snakemake "
@@ -42,24 +46,28 @@ def main(job, dataset, pool, labeled, model, metrics, start=()):
         rows, cycles = rows[known], cycles[known]
         test_rows = np.flatnonzero(test_labels >= 0)
         parts = {
-            "train": (candidates.read(file, rows), labels[candidates.indices[rows]]),
+            "train": (candidates.read(file, rows), pool_labels[rows]),
             "validation": (take(inputs(file, "train"), candidates.validation), labels[candidates.validation]),
             "test": (take(inputs(file, "test"), test_rows), test_labels[test_rows]),
         }
     parts = {part: tuple(map(torch.from_numpy, arrays)) for part, arrays in parts.items()}
-    normalise = networks.Normalise(mean, std, device)
-    images, targets = (part.to(device) for part in parts["train"])
     new = torch.from_numpy(cycles == cycles.max()) if cycles.max() > 0 else None
+    normalise = networks.Normalise(mean, std, device)
+    examples = Examples(*parts["train"], new, normalise, candidates, dataset, rows)
     last = weights.load(start[0], device) if start else [None] * config["members"]
+    plugin = import_module(f"poolflow.learners.{config['learner']['learner']}")
+    variant = import_module(f"poolflow.variants.{config['variant']}") if "variant" in config else None
 
     members, epochs, seconds = [], [], 0.0
     for member, state in enumerate(last):
         torch.manual_seed(int(job.rng(f"train {member}" if member else "train").integers(2**63)))
-        network = networks.build(config, images.shape[1:], candidates.classes).to(device)
+        network = networks.build(config, examples.images.shape[1:], candidates.classes).to(device)
         if state:
             network.load_state_dict(state)
         begin = time.perf_counter()
-        epochs.append(fit(network, normalise, images, targets, training, parts["validation"], new))
+        learner = plugin.Learner(examples, training, **config["learner"]["parameters"])
+        learner.prepare(network)
+        epochs.append(fit(network, learner, training, parts["validation"], variant))
         seconds += time.perf_counter() - begin
         members.append(network)
 
@@ -70,9 +78,26 @@ def main(job, dataset, pool, labeled, model, metrics, start=()):
                 if key.endswith("loss") and not math.isfinite(value):
                     raise StageError(f"the {part} {key} is {value} after training; lower the learning_rate")
                 result[f"{part}_{key}"] = value
+    result |= learner.metrics()
     result["classes_labeled"] = torch.bincount(parts["train"][1], minlength=candidates.classes).tolist()
     result["classes_found"] = sum(count > 0 for count in result["classes_labeled"])
 
+    if getattr(plugin, "PSEUDO_LABELS", False):
+        result |= write_pseudo_labels(f"{os.path.dirname(model)}/pseudo_labels.h5", job, learner, pool_labels)
     states = [{key: value.cpu() for key, value in network.state_dict().items()} for network in members]
     weights.save({"states": states, "provenance": job.provenance()}, model)
     store.write_json(metrics, job, result)
+
+
+def write_pseudo_labels(path, job, learner, labels):
+    """Write the last member's pseudo-labels, and return how many there are and which part of them is right.
+
+    `row`, `label` and `weight` are the learner's, `right` says whether the label is the true one, from `labels` (N,).
+    A pool row without a true label (-1) is not right, and does not count.
+    """
+    rows, classes, loads = learner.pseudo_labels()
+    right, known = labels[rows] == classes, labels[rows] >= 0
+    with store.create(path, job) as file:
+        for name, values in (("row", rows), ("label", classes), ("weight", loads), ("right", right)):
+            file[name] = values
+    return {"pseudo_labels": len(rows), "pseudo_accuracy": float(right[known].mean()) if known.any() else None}

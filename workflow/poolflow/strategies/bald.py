@@ -7,7 +7,6 @@ nats. Cost: T passes of the head, or of the whole network where it has dropout i
 from poolflow.kernels import bald, top_k
 
 NEEDS = ("mc_probs",)
-LEARNER = "dropout"
 
 
 def select(pool, budget, rng):

@@ -8,7 +8,6 @@ has dropout inside, then O(N T C).
 from poolflow.kernels import mc_entropy, top_k
 
 NEEDS = ("mc_probs",)
-LEARNER = "dropout"
 
 
 def select(pool, budget, rng):

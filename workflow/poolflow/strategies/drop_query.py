@@ -12,7 +12,6 @@ import numpy as np
 from poolflow.strategies._features import centres
 
 NEEDS = ("probs", "features", "mc_probs")
-LEARNER = "dropout"
 
 
 def select(pool, budget, rng, passes: int = 3):

@@ -7,7 +7,6 @@ Score: -sum_c m_c ln m_c of the mean m, in nats. Cost: K networks to train and r
 from poolflow.kernels import entropy, mean_probs, top_k
 
 NEEDS = ("ensemble_probs",)
-LEARNER = "ensemble"
 
 
 def select(pool, budget, rng):

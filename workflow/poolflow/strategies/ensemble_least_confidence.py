@@ -7,7 +7,6 @@ Score: 1 - max_c m_c of the mean m. Cost: K networks to train and run, then O(N 
 from poolflow.kernels import least_confidence, mean_probs, top_k
 
 NEEDS = ("ensemble_probs",)
-LEARNER = "ensemble"
 
 
 def select(pool, budget, rng):

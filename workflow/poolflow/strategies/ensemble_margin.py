@@ -7,7 +7,6 @@ Score: 1 - (m_1st - m_2nd) of the mean m. Cost: K networks to train and run, the
 from poolflow.kernels import margin, mean_probs, top_k
 
 NEEDS = ("ensemble_probs",)
-LEARNER = "ensemble"
 
 
 def select(pool, budget, rng):

@@ -12,7 +12,6 @@ from poolflow.job import StageError
 from poolflow.kernels import top_k
 
 NEEDS = ("predicted_loss",)
-LEARNER = "loss_prediction"
 
 
 def select(pool, budget, rng, subset=0):

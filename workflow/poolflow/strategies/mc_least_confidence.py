@@ -7,7 +7,6 @@ Cost: T passes of the head, or of the whole network where it has dropout inside,
 from poolflow.kernels import least_confidence, mean_probs, top_k
 
 NEEDS = ("mc_probs",)
-LEARNER = "dropout"
 
 
 def select(pool, budget, rng):

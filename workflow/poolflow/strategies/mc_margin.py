@@ -8,7 +8,6 @@ O(N T C).
 from poolflow.kernels import margin, mean_probs, top_k
 
 NEEDS = ("mc_probs",)
-LEARNER = "dropout"
 
 
 def select(pool, budget, rng):

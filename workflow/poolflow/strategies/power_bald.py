@@ -7,7 +7,6 @@ replacement with probabilities in proportion to BALD ** beta. Cost: as BALD.
 from poolflow.kernels import power_bald
 
 NEEDS = ("mc_probs",)
-LEARNER = "dropout"
 
 
 def select(pool, budget, rng, beta=1.0):

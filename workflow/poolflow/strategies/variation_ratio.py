@@ -10,7 +10,6 @@ from poolflow.kernels import variation_ratio
 from poolflow.strategies._votes import most_disputed
 
 NEEDS = ("ensemble_probs",)
-LEARNER = "ensemble"
 
 
 def select(pool, budget, rng):

@@ -10,7 +10,6 @@ from poolflow.kernels import vote_margin
 from poolflow.strategies._votes import most_disputed
 
 NEEDS = ("ensemble_probs",)
-LEARNER = "ensemble"
 
 
 def select(pool, budget, rng):

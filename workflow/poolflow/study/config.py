@@ -10,16 +10,19 @@ from pathlib import Path
 import yaml
 from jsonschema import Draft202012Validator
 
-from poolflow.study import plugins
-from poolflow.study.counts import pool_size
+from poolflow.study import checks, plugins
 
 WORKFLOW = Path(__file__).parents[2]
 SCHEMA = WORKFLOW / "schemas" / "config.schema.yaml"
 RECIPES = WORKFLOW / "recipes"
-# What an entry of a kind may set for itself of a block of the study,
-OWN = {"datasets": "pool", "networks": "training"}
-# and what entries may have beside the parameters.
-BESIDE = {"initial_pools": ["pretext"], "strategies": ["pretext"], "pretext": ["recipe", "network", "of"]}
+# What an entry of a key may have beside its plugin's name and parameters.
+BESIDE = {
+    "datasets": ["pool"],
+    "learners": ["network", "training"],
+    "initial_pools": ["pretext"],
+    "strategies": ["pretext"],
+    "pretext": ["recipe", "network", "of"],
+}
 WORDS = {
     "integer": "a whole number",
     "number": "a number",
@@ -44,12 +47,21 @@ def recipes():
     return {path.stem: yaml.safe_load(path.read_text()) for path in sorted(RECIPES.glob("*.yaml"))}
 
 
-def check(config):
-    """Return the config with all defaults filled in and its plugins resolved.
+class Study(dict):
+    """A config with all defaults filled in and its plugins resolved; equal to itself alone, so that it can be a key.
 
-    `datasets`, `learners`, `initial_pools`, `strategies` and `pretext` become mappings from a name to {the plugin's
-    name under `plugin`, its `parameters`, for a data set also its `pool`, for a learner its `training`, for an initial
-    pool and a strategy the `pretext` task or None, for that its `network` and what it builds on, `of`}.
+    `datasets`, `learners`, `initial_pools`, `strategies` and `pretext` are mappings from a name to {the plugin's name
+    under `plugin`, its literals under `facts`, its `parameters`, and: for a data set its `pool`; for a learner its
+    `network` ({network, facts, parameters}) and its `training`; for an initial pool and a strategy the `pretext` task
+    or None; for that its `network` or None and what it builds on, `of`}.
+    """
+
+    __hash__ = object.__hash__
+    __eq__ = object.__eq__
+
+
+def check(config):
+    """Return the `Study` of a config.
 
     Raises
     ------
@@ -62,17 +74,15 @@ def check(config):
     wrong = {problem.split(":")[0].split(".")[0] for problem in problems}
     config = {key: value for key, value in config.items() if key not in wrong}
     config["training"] = with_recipe("training", config.get("training", {}), problems)
-    study = with_defaults(config, schema)
+    study = Study(with_defaults(config, schema))
     try:
-        for key, rule in schema["properties"].items():
-            if rule.get("plugins") == "pretext":
-                study[key] = resolve_pretext(study, schema, problems)
-            elif "plugins" in rule:
-                study[key] = resolve(key, rule["plugins"], study[key], study, schema, problems)
+        study["datasets"] = resolve("datasets", study, schema, problems)
+        study["learners"] = resolve_learners(study, schema, problems)
+        study["initial_pools"] = resolve("initial_pools", study, schema, problems)
+        study["strategies"] = resolve("strategies", study, schema, problems)
+        study["pretext"] = resolve_pretext(study, schema, problems)
         if not problems:
-            check_pretext(study, problems)
-            check_training(study, problems)
-            check_data(study, problems)
+            checks.together(study, problems)
     except plugins.PluginError as error:
         problems.append(str(error))
     if problems:
@@ -129,49 +139,110 @@ def with_defaults(config, schema):
     return filled
 
 
-def resolve(key, kind, entries, study, schema, problems):
-    """Return {name: {plugin, parameters, ...}} for the entries of a key of the study, adding to `problems`."""
+def resolve(key, study, schema, problems):
+    """Return {name: {plugin, facts, parameters, ...}} for the entries of a key of the study, adding to `problems`."""
+    kind = schema["properties"][key]["plugins"]
+    resolved = {}
+    for name, settings in named(key, study[key], schema, problems):
+        plugin = chosen(key, name, plugins.KINDS[kind][0], name, plugins.names(kind), settings, problems)
+        if plugin is None:
+            continue
+        entry = {"plugin": plugin, "facts": plugins.literals(kind, plugin)}
+        EXTRA[key](f"{key}.{name}", entry, settings, study, schema, problems)
+        others = [plugins.KINDS[kind][0], *BESIDE[key]]
+        entry["parameters"] = checked(f"{key}.{name}", kind, plugin, settings, others, problems)
+        resolved[name] = entry
+    return resolved
+
+
+def named(key, entries, schema, problems):
+    """Yield (name, its settings) of a list of names or a mapping, adding to `problems` what is neither."""
     if isinstance(entries, list) and entries:
         if not all(isinstance(name, str) for name in entries) or len(set(entries)) < len(entries):
             problems.append(f"{key}: found {show(entries)}, expected each name once, or a mapping of names")
-            return {}
+            return
         entries = dict.fromkeys(entries)
     if not isinstance(entries, dict) or not entries:
         problems.append(f"{key}: found {show(entries)}, expected a list of names, or a mapping of names to settings")
-        return {}
-    resolved = {}
+        return
     name_rule = schema["properties"]["study"]
     for name, settings in entries.items():
-        where, settings = f"{key}.{name}", {} if settings is None else settings
+        settings = {} if settings is None else settings
         wrong_name = list(Draft202012Validator(name_rule).iter_errors(name))
         if wrong_name or not isinstance(settings, dict):
             found, expected = (name, name_rule["expected"]) if wrong_name else (settings, "keys and values")
-            problems.append(f"{where}: found {show(found)}, expected {expected}")
+            problems.append(f"{key}.{name}: found {show(found)}, expected {expected}")
             continue
-        settings = dict(settings)
-        word = plugins.KINDS[kind][0]
-        plugin = settings.pop(word, name)
-        if plugin not in plugins.names(kind):
-            place = f"{where}.{word}" if plugin != name else key
-            problems.append(unknown(place, word.replace("_", " "), plugin, plugins.names(kind)))
+        yield name, dict(settings)
+
+
+def chosen(key, name, word, default, known, settings, problems):
+    """Take the plugin's name out of an entry's settings and return it; None where there is no such plugin."""
+    plugin = settings.pop(word, default)
+    if plugin in known:
+        return plugin
+    place = key if plugin == name else f"{key}.{name}.{word}"
+    problems.append(unknown(place, word.replace("_", " "), plugin, known))
+    return None
+
+
+def of_dataset(where, entry, settings, study, schema, problems):
+    """Add to a data set's entry its `pool`."""
+    entry["pool"] = overridden(where, "pool", study["pool"], settings.pop("pool", {}), schema, problems)
+
+
+def of_pretext_user(where, entry, settings, study, schema, problems):
+    """Add to the entry of an initial pool or a strategy the `pretext` task whose outputs it uses, or None."""
+    entry["pretext"] = settings.pop("pretext", entry["facts"].get("PRETEXT"))
+
+
+def of_task(where, entry, settings, study, schema, problems):
+    """Add to a pretext task's entry what it builds `of` and its `network`, and to its settings those of its recipe."""
+    if recipe := settings.pop("recipe", None):
+        settings |= with_preset(f"{where}.recipe", entry["plugin"], recipe, settings, problems)
+    entry["of"] = settings.pop("of", entry["facts"].get("OF"))
+    entry["network"] = None
+    if entry["facts"].get("NETWORK") and "model" not in entry["facts"].get("BASE", ()):
+        entry["network"] = resolve_network(f"{where}.network", settings.pop("network", None), study, problems)
+
+
+EXTRA = {
+    "datasets": of_dataset,
+    "initial_pools": of_pretext_user,
+    "strategies": of_pretext_user,
+    "pretext": of_task,
+}
+
+
+def resolve_learners(study, schema, problems):
+    """Return {name: {plugin, facts, parameters, network, training}} for the learners of the study."""
+    resolved = {}
+    for name, settings in named("learners", study["learners"], schema, problems):
+        where = f"learners.{name}"
+        learner = chosen("learners", name, "learner", "supervised", plugins.names("learners"), settings, problems)
+        own = settings.pop("network", name)
+        own = dict(own) if isinstance(own, dict) else {"network": own}
+        network = chosen("learners", name, "network", name, plugins.names("networks"), own, problems)
+        training = overridden(where, "training", study["training"], settings.pop("training", {}), schema, problems)
+        if learner is None or network is None:
             continue
-        entry = {"plugin": plugin}
-        if kind in OWN:
-            block = OWN[kind]
-            entry[block] = overridden(where, block, study[block], settings.pop(block, {}), schema, problems)
-        facts = plugins.literals(kind, plugin)
-        if kind in ("initial_pools", "strategies"):
-            entry["pretext"] = settings.pop("pretext", facts.get("PRETEXT"))
-        if kind == "pretext":
-            if recipe := settings.pop("recipe", None):
-                settings = with_preset(f"{where}.recipe", plugin, recipe, settings, problems)
-            entry["of"] = settings.pop("of", facts.get("OF"))
-            entry["network"] = None
-            if facts.get("NETWORK") and "model" not in facts.get("BASE", ()):
-                entry["network"] = resolve_network(f"{where}.network", settings.pop("network", None), study, problems)
-        check_parameters(where, kind, plugin, word, settings, problems)
-        resolved[name] = entry | {"parameters": settings}
+        others = ["learner", *BESIDE["learners"], *plugins.parameters("networks", network)]
+        of_learner = {key: settings.pop(key) for key in plugins.parameters("learners", learner) if key in settings}
+        resolved[name] = {
+            "plugin": learner,
+            "facts": plugins.literals("learners", learner),
+            "parameters": checked(where, "learners", learner, of_learner, others, problems),
+            "network": network_entry(where, network, settings | own, problems),
+            "training": training,
+        }
     return resolved
+
+
+def network_entry(where, network, settings, problems):
+    """Return {network, facts, parameters} of a network with the settings of its own."""
+    others = ["network", *BESIDE["learners"]] if where.startswith("learners.") else ["network"]
+    parameters = checked(where, "networks", network, settings, others, problems)
+    return {"network": network, "facts": plugins.literals("networks", network), "parameters": parameters}
 
 
 def resolve_pretext(study, schema, problems):
@@ -194,21 +265,21 @@ def resolve_pretext(study, schema, problems):
         task = settings.get("task", name)
         base = settings.get("of", plugins.literals("pretext", task).get("OF") if task in known else None)
         todo += [(f"pretext.{name}.of", base)] if base else []
-    return resolve("pretext", "pretext", entries, study, schema, problems) if entries else {}
+    study = study | {"pretext": entries}
+    return resolve("pretext", study, schema, problems) if entries else {}
 
 
 def resolve_network(where, value, study, problems):
-    """Return {network, parameters} of a name, or of a mapping with the key `network`; the first learner's for None."""
+    """Return the entry of a network's name, or of a mapping with the key `network`; the first learner's for None."""
     if value is None:
         first = next(iter(study["learners"].values()), None)
-        return first and {"network": first["plugin"], "parameters": first["parameters"]}
+        return first and first["network"]
     settings = dict(value) if isinstance(value, dict) else {"network": value}
-    plugin = settings.pop("network", None)
-    if plugin not in plugins.names("networks"):
-        problems.append(unknown(where, "network", plugin, plugins.names("networks")))
+    network = settings.pop("network", None)
+    if network not in plugins.names("networks"):
+        problems.append(unknown(where, "network", network, plugins.names("networks")))
         return None
-    check_parameters(where, "networks", plugin, "network", settings, problems)
-    return {"network": plugin, "parameters": settings}
+    return network_entry(where, network, settings, problems)
 
 
 def with_preset(where, task, name, settings, problems):
@@ -244,10 +315,9 @@ def with_recipe(where, settings, problems):
     return known[name] | settings
 
 
-def check_parameters(where, kind, plugin, word, settings, problems):
-    """Add a line for each of the settings that the plugin does not take, or not in that type."""
+def checked(where, kind, plugin, settings, others, problems):
+    """Return a plugin's settings, adding a line for each that it does not take, or not in that type, or needs."""
     known = plugins.parameters(kind, plugin)
-    others = [word, *([OWN[kind]] if kind in OWN else []), *BESIDE.get(kind, [])]
     for name, (_, text, required) in known.items():
         if required and name not in settings:
             problems.append(f"{where}.{name}: found nothing, expected {text}")
@@ -258,139 +328,7 @@ def check_parameters(where, kind, plugin, word, settings, problems):
         types, text, _ = known[name]
         if not isinstance(value, types) or (isinstance(value, bool) and "bool" not in text and types is not object):
             problems.append(f"{where}.{name}: found {show(value)}, expected {text}")
-
-
-def check_training(study, problems):
-    """Add a line for each learner whose settings do not go together, or not with a strategy or a data set."""
-    for learner, entry in study["learners"].items():
-        training, where = entry["training"], f"learners.{learner}.training"
-        if training["schedule"] == "step" and not training["schedule_epochs"]:
-            problems.append(
-                f"{where}.schedule_epochs: found 0, expected the epochs between two steps of schedule: step"
-            )
-        if training["optimizer"] == "sgd" and training["nesterov"] and not training["momentum"]:
-            problems.append(f"{where}.nesterov: found True with momentum 0, expected a momentum")
-        if training["patience"] and not training["best_epoch"]:
-            problems.append(f"{where}.patience: found {training['patience']}, expected best_epoch: true beside it")
-        for name, strategy in study["strategies"].items():
-            kind = plugins.literals("strategies", strategy["plugin"]).get("LEARNER")
-            if kind == plugins.DROPOUT and "dropout" not in plugins.parameters("networks", entry["plugin"]):
-                problems.append(
-                    f"learners.{learner}: the strategy {name} needs a network with dropout, but {entry['plugin']} has "
-                    "no parameter dropout"
-                )
-        augmented = [key for key in ("crop", "flip", "cutout", "randaugment") if training[key]]
-        for name, dataset in study["datasets"].items():
-            data = plugins.literals("datasets", dataset["plugin"])
-            check_network(f"learners.{learner}", entry["plugin"], name, data, problems)
-            if data.get("KIND") == "features" and augmented:
-                problems.append(f"{where}.{augmented[0]}: augmentation needs images, but {name} is a table of features")
-            if training["best_epoch"] and not dataset["pool"]["validation"]:
-                problems.append(f"{where}.best_epoch: {name} has no validation split; write pool: {{validation: 0.1}}")
-
-
-def check_pretext(study, problems):
-    """Add a line for each pretext task that does not give what is asked of it, or does not fit network or data."""
-    tasks = study["pretext"]
-    facts = {name: plugins.literals("pretext", entry["plugin"]) for name, entry in tasks.items()}
-    gives = {name: {*fact["GIVES"], *fact.get("BASE", ())} - {"model"} for name, fact in facts.items()}
-    for key in ("initial_pools", "strategies"):
-        for name, entry in study[key].items():
-            where, task = f"{key}.{name}.pretext", entry["pretext"]
-            taken = plugins.GIVES if key == "initial_pools" else {"features"}
-            needs = sorted(taken.intersection(plugins.literals(key, entry["plugin"])["NEEDS"]))
-            if task and not needs:
-                problems.append(f"{where}: found {task}, but {entry['plugin']} takes nothing of a pretext task")
-            elif task and not gives[task].issuperset(needs):
-                found = " and ".join(sorted(gives[task]))
-                problems.append(f"{where}: {task} gives {found}, but {entry['plugin']} needs {' and '.join(needs)}")
-            elif needs and not task and key == "initial_pools":
-                known = [
-                    task for task in plugins.names("pretext") if needs[0] in plugins.literals("pretext", task)["GIVES"]
-                ]
-                expected = f"expected a task that gives {' and '.join(needs)}, such as {', '.join(known)}"
-                problems.append(f"{where}: found nothing, {expected}")
-    for name, entry in tasks.items():
-        chain, base = [name], entry["of"]
-        if base and not facts[name].get("BASE"):
-            problems.append(f"pretext.{name}.of: found {base}, but {entry['plugin']} builds on no other task")
-            continue
-        while base and base not in chain:
-            chain.append(base)
-            base = tasks[base]["of"]
-        if base:
-            if base == name == min(chain):  # named once, not for each task in it
-                problems.append(f"pretext.{name}.of: found a circle, {' of '.join([*chain, base])}")
-            continue
-        base, wanted = entry["of"], facts[name].get("BASE", ())
-        if "features" in wanted and "features" not in gives[base]:
-            problems.append(f"pretext.{name}.of: found {base}, expected a task that gives features")
-        if "model" in wanted:
-            if not facts[base].get("NETWORK"):
-                problems.append(
-                    f"pretext.{name}.of: found {base}, expected a task that trains the network of the study"
-                )
-            entry["network"] = tasks[chain[-1]]["network"]
-        for dataset, settings in study["datasets"].items():
-            data = plugins.literals("datasets", settings["plugin"])
-            kind, taken = data.get("KIND", "images"), facts[name].get("INPUTS", ("images",))
-            if kind not in taken:
-                problems.append(
-                    f"pretext.{name}: {entry['plugin']} takes {' or '.join(taken)}, but {dataset} holds {kind}"
-                )
-            elif entry["network"]:
-                check_network(f"pretext.{name}.network", entry["network"]["network"], dataset, data, problems)
-
-
-def check_network(where, network, name, data, problems):
-    """Add a line when a network does not take what a data set holds, or only larger images."""
-    facts, kind = plugins.literals("networks", network), data.get("KIND", "images")
-    if kind not in (taken := facts.get("INPUTS", ("images",))):
-        problems.append(f"{where}: {network} takes {' or '.join(taken)}, but {name} holds {kind}")
-    least = facts.get("MIN_SIDE", 1)
-    if "SHAPE" in data and min(data["SHAPE"][:2]) < least:
-        height, width, _ = data["SHAPE"]
-        problems.append(
-            f"{where}: found images of {height} x {width} in {name}, expected at least {least} x {least} for the "
-            f"network {network}"
-        )
-
-
-def check_data(study, problems):
-    """Add a line for each pool that is too small for what is asked of it, or images too small for a network."""
-    total = study["initial_size"] + study["budget"] * study["cycles"]
-    for name, dataset in study["datasets"].items():
-        facts, pool = plugins.literals("datasets", dataset["plugin"]), dataset["pool"]
-        classes = facts.get("CLASSES")
-        if pool["known_classes"]:
-            discovered = pool["known_classes"] + pool["novel_classes"]
-            if classes and discovered > classes:
-                problems.append(
-                    f"pool.known_classes: found {pool['known_classes']} known + {pool['novel_classes']} novel classes, "
-                    f"expected at most the {classes} of {name}"
-                )
-            classes = discovered
-        known = "SIZE" in facts and ("CLASSES" in facts or pool["imbalance"] == 1)
-        if known and total > (size := pool_size(facts["SIZE"], classes or 1, pool)):
-            problems.append(
-                f"budget: found initial_size {study['initial_size']} + budget {study['budget']} x cycles "
-                f"{study['cycles']} = {total} labels, expected at most the {size} images in the pool of {name}"
-            )
-        for initial_pool, settings in study["initial_pools"].items():
-            check_given(study, name, initial_pool, settings, problems)
-
-
-def check_given(study, name, initial_pool, settings, problems):
-    """Add a line when an initial pool asks for given labels and a data set has none, or asks for no image."""
-    pool, dataset = study["datasets"][name]["pool"], study["datasets"][name]["plugin"]
-    own = "LOCAL" in plugins.literals("datasets", dataset)
-    needs = plugins.literals("initial_pools", settings["plugin"])["NEEDS"]
-    if "given" not in needs and not study["initial_size"]:
-        problems.append(f"initial_size: found 0, expected at least 1 for the initial pool {initial_pool}")
-    if "given" in needs and not (pool["start"] or pool["known_classes"] or own):
-        problems.append(
-            f"initial_pools.{initial_pool}: no labels of {name} are given from the start; write pool: {{start: N}}"
-        )
+    return settings
 
 
 def unknown(where, what, name, known):

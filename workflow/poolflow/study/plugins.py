@@ -5,23 +5,23 @@ from functools import lru_cache
 from pathlib import Path
 
 PACKAGE = Path(__file__).parents[1]
-# Folder of a kind of plugin -> what the config calls one, and its functions: how many arguments precede the parameters.
+# Folder of a kind of plugin -> what one is called, and its functions: how many arguments precede the parameters.
 KINDS = {
     "datasets": ("dataset", {"load": 1}),
     "networks": ("network", {"__init__": 3}),
+    "learners": ("learner", {"__init__": 3}),
+    "variants": ("variant", {}),
+    "outputs": ("output", {"output": 3}),
     "pretext": ("task", {"build": 1, "train": 2, "features": 2, "scores": 2, "clusters": 2}),
     "initial_pools": ("initial_pool", {"select": 3}),
     "strategies": ("strategy", {"select": 3}),
+    "tables": ("table", {"table": 1}),
+    "figures": ("figure", {"draw": 1}),
 }
 # What a pretext task may make for every image of the pool.
 GIVES = {"features", "scores", "clusters"}
-# What a plugin may name in NEEDS: any plugin, an initial pool beside GIVES, a strategy, and by how its network is
-# trained, a strategy as well.
-PLAIN, DROPOUT, ENSEMBLE, LOSS_PREDICTION = "plain", "dropout", "ensemble", "loss_prediction"
-DATA, ORACLE, ANSWERS = {"images", "given"}, {"oracle"}, {"labels"}
-OUTPUTS = {PLAIN: {"probs", "features", "model"}, DROPOUT: {"probs", "features", "model", "mc_probs"}}
-OUTPUTS |= {ENSEMBLE: {"probs", "features", "model", "ensemble_probs"}}
-OUTPUTS |= {LOSS_PREDICTION: {"probs", "features", "model", "predicted_loss"}}
+# What a plugin may name in NEEDS beside what tasks or networks give: any, an initial pool, a strategy.
+DATA, ORACLE, ANSWERS = {"images", "given"}, {"oracle"}, {"labels", "model"}
 TYPES = {"int": (int,), "float": (int, float), "str": (str,), "bool": (bool,), "list": (list,), "None": (type(None),)}
 
 
@@ -54,35 +54,39 @@ def literals(kind, name):
                 found[node.targets[0].id] = ast.literal_eval(node.value)
             except ValueError:
                 continue  # not a literal: the module's own business
-    if kind in ("initial_pools", "strategies"):
-        _check_needs(f"{PACKAGE / kind / name}.py", kind, found)
+    path = f"{PACKAGE / kind / name}.py"
+    if kind == "initial_pools":
+        _check_tuple(path, "NEEDS", found.get("NEEDS"), DATA | GIVES | ORACLE)
+    if kind == "strategies":
+        _check_tuple(path, "NEEDS", found.get("NEEDS"), DATA | ANSWERS | set(names("outputs")))
+        found["VARIANT"] = _variant(path, found["NEEDS"])
     if kind == "pretext":
-        _check_gives(f"{PACKAGE / kind / name}.py", kind, name, found)
+        _check_gives(path, name, found)
     return found
 
 
-def _check_needs(path, kind, found):
-    """Raise PluginError unless LEARNER is a way of training and NEEDS names what such a network gives."""
-    learner, needs = found.get("LEARNER", PLAIN), found.get("NEEDS")
-    if learner not in OUTPUTS:
-        raise PluginError(f"{path}: LEARNER must be one of {sorted(OUTPUTS)}, found {learner!r}")
-    allowed = DATA | (OUTPUTS[learner] | ANSWERS if kind == "strategies" else GIVES | ORACLE)
-    if not isinstance(needs, tuple) or not allowed.issuperset(needs):
-        hint = "".join(
-            f"; {need} takes LEARNER = {other!r}"
-            for other, outputs in OUTPUTS.items()
-            for need in sorted(set(needs or ()) & outputs - allowed)
-            if kind == "strategies"
-        )
-        raise PluginError(f"{path}: NEEDS must be a literal tuple of {sorted(allowed)}, found {needs!r}{hint}")
+def _check_tuple(path, key, value, allowed):
+    """Raise PluginError unless a literal is a tuple of allowed words."""
+    if not isinstance(value, tuple) or not allowed.issuperset(value):
+        raise PluginError(f"{path}: {key} must be a literal tuple of {sorted(allowed)}, found {value!r}")
 
 
-def _check_gives(path, kind, name, found):
+def _variant(path, needs):
+    """Return the variant of the network that gives what a strategy needs, None where any network does."""
+    asked = {need: literals("outputs", need).get("VARIANT") for need in needs if need in names("outputs")}
+    variants = sorted({variant for variant in asked.values() if variant})
+    if len(variants) > 1:
+        which = ", ".join(f"{need} of {variant}" for need, variant in asked.items() if variant)
+        raise PluginError(f"{path}: NEEDS must be outputs of one network, found {which}")
+    return variants[0] if variants else None
+
+
+def _check_gives(path, name, found):
     """Raise PluginError unless GIVES names functions of the pretext task and BASE what another gives."""
     gives, base = found.get("GIVES"), found.get("BASE", ())
     if not isinstance(gives, tuple) or not gives or not GIVES.issuperset(gives):
         raise PluginError(f"{path}: GIVES must be a literal tuple of {sorted(GIVES)}, found {gives!r}")
-    missing = [function for function in gives if not defines(kind, name, function)]
+    missing = [function for function in gives if not defines("pretext", name, function)]
     if missing:
         raise PluginError(f"{path}: GIVES names {missing[0]}, but there is no such function")
     if bool(base) != ("OF" in found) or not {"features", "model"}.issuperset(base):
@@ -116,7 +120,7 @@ def parameters(kind, name, function=None):
             pairs = zip(arguments.args + arguments.kwonlyargs, defaults + arguments.kw_defaults, strict=True)
             for argument, default in list(pairs)[entries[entry] :]:
                 found[argument.arg] = (*_types(argument.annotation, default), default is None)
-    if function is None and not set(entries) & set(nodes):
+    if function is None and entries and not set(entries) & set(nodes):
         raise PluginError(f"{PACKAGE / kind / name}.py: has no function {' or '.join(entries)}")
     return found
 

@@ -6,7 +6,6 @@ from importlib import import_module
 import torch
 
 from poolflow.job import StageError
-from poolflow.training.loss_prediction import LossPrediction, average
 
 EVALUATION_BATCH = 1000  # images of 32 x 32 at most
 
@@ -19,8 +18,7 @@ def evaluation_batch(shape):
 def build(config, shape, classes):
     """Return the configured network for images (height, width, channels) or features (D,), drawn from torch's seed.
 
-    With the setting `loss_prediction` it has a module of that name, which reads the layers that the plugin's TAPS name
-    and the penultimate one.
+    Where there is a setting `variant`, it is that variant of the network, see `poolflow.variants`.
 
     Raises
     ------
@@ -38,12 +36,10 @@ def build(config, shape, classes):
             f"{config['network']} takes images of {least} x {least} at least, found {shape[0]} x {shape[1]}"
         )
     network = plugin.Network(shape, classes, **config["parameters"])
-    if config.get("loss_prediction"):
-        network.taps = getattr(plugin, "TAPS", ())
-        one = torch.zeros(1, *((shape[2], *shape[:2]) if kind == "images" else shape))
-        with torch.no_grad():
-            _, tapped = tap(network.eval(), one, "float32")
-        network.train().loss_prediction = LossPrediction([values.shape[1] for values in tapped])
+    if "variant" in config:
+        variant = import_module(f"poolflow.variants.{config['variant']}")
+        if hasattr(variant, "attach"):
+            variant.attach(network, getattr(plugin, "TAPS", ()), shape)
     return network.to(memory_format=torch.channels_last)
 
 
@@ -83,19 +79,10 @@ def logits(network, inputs, precision):
 
 def width(network, shape):
     """Return the number of features of a network for images (height, width, channels) or features (D,)."""
-    one = torch.zeros(1, *((shape[2], *shape[:2]) if len(shape) == 3 else shape))
     with torch.no_grad():
-        return network.eval().features(one).shape[1]
+        return network.eval().features(blank(shape)).shape[1]
 
 
-def tap(network, inputs, precision):
-    """Return the penultimate layer (n, D), and what the loss-prediction module reads: [(n, width), ...] as float32."""
-    tapped = []
-    hooks = [
-        network.get_submodule(name).register_forward_hook(lambda _, __, output: tapped.append(average(output)))
-        for name in network.taps
-    ]
-    hidden = features(network, inputs, precision)
-    for hook in hooks:
-        hook.remove()
-    return hidden, [*tapped, hidden]
+def blank(shape):
+    """Return one normalised input of zeros, for images (height, width, channels) or features (D,)."""
+    return torch.zeros(1, *((shape[2], *shape[:2]) if len(shape) == 3 else shape))

@@ -1,35 +1,31 @@
-"""Stage: draw the learning curves of one data set and learner."""
+"""Learning curves: mean (line) and standard deviation (band) over the seeds against the number of labels.
 
-import matplotlib
-import pandas as pd
+`by_strategy` has a panel for each query strategy and a line for each initial pool, `by_pool` the reverse.
+"""
+
 import seaborn as sns
 
-from poolflow.data.store import replacing
 from poolflow.job import StageError
 
-matplotlib.use("Agg")
+NEEDS = ("curves",)
+FILE = "{dataset}/{learner}/{view}"
+VIEWS = ("by_strategy", "by_pool")
 NAMES = {"accuracy": "accuracy (%)", "loss": "cross-entropy (nats)", "found": "with a label"}
 COLUMNS = 3
 
 
-def main(job, curves, by_strategy, by_pool):
-    """Write two PNG files of mean (line) and standard deviation (band) over seeds against the number of labels.
-
-    `by_strategy` has a panel for each query strategy and a line for each initial pool, `by_pool` the reverse.
-    """
-    config, metric = job.config, job.config["metric"]
-    table = pd.read_csv(curves)
-    table = table[(table.dataset == config["dataset"]) & (table.learner == config["learner"])]
+def draw(results, metric, title):
+    """Return the figure of a column of `curves`, with a title of its own or the names of data set and learner."""
+    table = results.of_names("curves")
     if metric not in table or table[metric].isna().all():
-        raise StageError(f"{curves}: found no {metric}, as there are no such images; write another figures.metric")
-    title = config["title"] or f"{config['dataset']}, {config['learner']}"
-    for path, panel, line in ((by_strategy, "strategy", "initial_pool"), (by_pool, "initial_pool", "strategy")):
-        figure = draw(table, panel, line, metric, title)
-        with replacing(path) as temporary:
-            figure.savefig(temporary, format="png", dpi=config["dpi"], bbox_inches="tight")
+        raise StageError(f"curves.csv: found no {metric}, as there are no such images; write another figures.metric")
+    panel, line = (
+        ("strategy", "initial_pool") if results.names["view"] == "by_strategy" else ("initial_pool", "strategy")
+    )
+    return curves(table, panel, line, metric, title or f"{results.names['dataset']}, {results.names['learner']}")
 
 
-def draw(table, panel, line, metric, title):
+def curves(table, panel, line, metric, title):
     """Return the figure of `metric` over the number labelled, a panel for each `panel` and a line for each `line`.
 
     Where there is cycle 0 alone, the points of a panel stand side by side.

@@ -1,33 +1,24 @@
-"""Stage: draw the class histograms of a data set's initial pools."""
+"""Classes of the initial pools: a histogram for each, mean and standard deviation over the seeds.
 
-import matplotlib
+As Figure 6 of Chandra et al. (2021).
+"""
+
+import matplotlib.pyplot as plt
 import numpy as np
-import pandas as pd
 import seaborn as sns
 from matplotlib.ticker import MaxNLocator
 
-from poolflow.data.store import replacing
-from poolflow.job import StageError
-
-matplotlib.use("Agg")
-import matplotlib.pyplot as plt
-
+NEEDS = ("pool_classes",)
+FILE = "{dataset}/pools/histograms"
 NAMED = 40  # classes that are named on the axis; more are sorted by count
 
 
-def main(job, classes, out):
-    """Write a PNG file of `pool_classes.csv`: a panel for each initial pool, as Figure 6 of Chandra et al. (2021)."""
-    config = job.config
-    table = pd.read_csv(classes, dtype=dict.fromkeys(["dataset", "initial_pool", "class"], str), keep_default_na=False)
-    table = table[table.dataset == config["dataset"]]
-    if table.empty:
-        raise StageError(f"{classes}: found no row of {config['dataset']}, expected some")
-    figure = draw(table, config["dataset"])
-    with replacing(out) as temporary:
-        figure.savefig(temporary, format="png", dpi=config["dpi"], bbox_inches="tight")
+def draw(results):
+    """Return the figure."""
+    return histograms(results.of_names("pool_classes"), results.names["dataset"])
 
 
-def draw(table, dataset):
+def histograms(table, dataset):
     """Return the figure of a `pool_classes.csv`, a panel for each initial pool: mean and std over the seeds."""
     sns.set_theme(style="whitegrid", context="paper")
     statistics = table.groupby(["initial_pool", "class"], sort=False).agg(

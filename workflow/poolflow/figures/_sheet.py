@@ -1,12 +1,6 @@
-"""Stage: show the images that an initial pool or a strategy chose first, and those it chose last."""
+"""A sheet of the images that a labelled set's last cycle chose first, and those it chose last."""
 
-import matplotlib
 import numpy as np
-
-from poolflow.data import store
-from poolflow.data.known_pool import KnownPool, read_rows
-
-matplotlib.use("Agg")
 from matplotlib.figure import Figure
 
 ROWS, COLUMNS = 4, 12
@@ -15,35 +9,30 @@ GAP, LINE, HEAD, MARGIN = 8, 14, 30, 12  # pixels: between images, for a class n
 DPI = 100
 
 
-def main(job, dataset, pool, labeled, out):
-    """Write a PNG file with up to four rows of the images chosen first in the last cycle and up to four of the last.
+def sheet(results, pool, rows, chain):
+    """Return a figure of up to four rows of the images that pool `rows` (L,) begin with, and up to four of the last.
 
-    An image without a label has its rank, as in `to_label.csv`.
+    An image without a label has its rank, as in `to_label.csv`. `chain` are the names for the headings, `pool` is that
+    of the first seed.
     """
-    known = KnownPool(pool, dataset)
-    rows, cycles = read_rows(labeled, len(known))
-    rows = rows[cycles == cycles.max()]
+    dataset, seed = results.names["dataset"], results.seeds[0]
     half = min(ROWS * COLUMNS, -(-len(rows) // 2))
     ranks = np.arange(len(rows))
     blocks = {"first": ranks[:half], "last": ranks[half:][-half:]}
     if len(rows) == 1:
         del blocks["last"]
-    with store.read(dataset) as file:
-        images = [known.candidates.read(file, rows[block]) for block in blocks.values()]
-    classes = known.classes[rows]
+    images = [results.images(dataset, pool, rows[block]) for block in blocks.values()]
+    classes = pool.classes[rows]
     names = [
-        [known.names[classes[rank]] if classes[rank] >= 0 else f"{rank + 1}: no label" for rank in block]
+        [pool.names[classes[rank]] if classes[rank] >= 0 else f"{rank + 1}: no label" for rank in block]
         for block in blocks.values()
     ]
-    chain = [job.config[key] for key in ("learner", "initial_pool", "strategy") if key in job.config]
-    source = f"{job.config['dataset']}, seed {job.config['seed']}: {', '.join(chain)}"
+    source = f"{dataset}, seed {seed}: {', '.join(chain)}"
     titles = [f"{source}, the {len(block)} images chosen {which}" for which, block in blocks.items()]
-    figure = draw(images, names, titles)
-    with store.replacing(out) as temporary:
-        figure.savefig(temporary, format="png", dpi=DPI)
+    return drawn(images, names, titles)
 
 
-def draw(images, names, titles):
+def drawn(images, names, titles):
     """Return the figure of blocks of images, each (n, height, width, 1 or 3) uint8 with n class names and a title.
 
     A small image is enlarged by a whole number and a large one loses whole rows and columns, so nothing is blurred.

@@ -1,29 +1,19 @@
-"""Stage: draw how much the labelled sets of different initial pools share, over the cycles of one learner."""
+"""Overlap over the cycles: what labelled sets from different initial pools share, a line for each strategy, and chance."""
 
-import matplotlib
-import pandas as pd
+import matplotlib.pyplot as plt
 import seaborn as sns
 
-from poolflow.data.store import replacing
-from poolflow.job import StageError
-
-matplotlib.use("Agg")
-import matplotlib.pyplot as plt
+NEEDS = ("overlap_cycles",)
+AT_LEAST = {"initial_pools": 2, "cycles": 1}
+FILE = "{dataset}/{learner}/overlap_cycles"
 
 
-def main(job, overlap, out):
-    """Write a PNG file of `overlap_cycles.csv` for one data set and learner: a line for each strategy, and chance."""
-    config = job.config
-    table = pd.read_csv(overlap, dtype=dict.fromkeys(["dataset", "learner", "strategy"], str))
-    table = table[(table.dataset == config["dataset"]) & (table.learner == config["learner"])]
-    if table.empty:
-        raise StageError(f"{overlap}: found no row of {config['dataset']}, {config['learner']}, expected some")
-    figure = draw(table, f"{config['dataset']}, {config['learner']}")
-    with replacing(out) as temporary:
-        figure.savefig(temporary, format="png", dpi=config["dpi"], bbox_inches="tight")
+def draw(results):
+    """Return the figure."""
+    return lines(results.of_names("overlap_cycles"), ", ".join(results.names.values()))
 
 
-def draw(table, title):
+def lines(table, title):
     """Return the figure: mean (line) and standard deviation (band) over the seeds against the number of labels."""
     sns.set_theme(style="whitegrid", context="paper")
     strategies = table.strategy.unique()

@@ -1,44 +1,32 @@
-"""Stage: draw where the initial pools lie among the images, in the features of a pretext task."""
+"""Map of the initial pools: where they lie among the images, by the features of a pretext task (t-SNE).
+
+A panel for each initial pool of the first seed: all images of the sample, and those of the pool on top. As Figure 7 of
+Chandra et al. (2021).
+"""
 
 import math
 
-import matplotlib
+import matplotlib.pyplot as plt
 import numpy as np
 import seaborn as sns
 
-from poolflow.data import store
-from poolflow.data.known_pool import KnownPool, check_rows, read_rows
-from poolflow.job import StageError
-
-matplotlib.use("Agg")
-import matplotlib.pyplot as plt
-
+NEEDS = ("pools", "initial_pools", "embeddings")
+FILE = "{dataset}/pools/tsne_{embedding}"
+SEEDS = "first"
 COLOURED = 20  # classes that can be told apart by colour
 
 
-def main(job, dataset, pool, tsne, out, labeled=()):
-    """Write a PNG file with a panel for each initial pool: all images of `tsne.h5`, and those of the pool on top.
-
-    `labeled` are the `labeled.h5` of `config["initial_pools"]`, in their order. As Figure 7 of Chandra et al. (2021).
-    """
-    config = job.config
-    known = KnownPool(pool, dataset)
-    with store.read(tsne) as file:
-        rows, embedding = file["rows"][:], file["embedding"][:]
-    check_rows(tsne, rows, len(known))
-    if embedding.shape != (len(rows), 2):
-        raise StageError(f"{tsne}: found embedding {embedding.shape}, expected ({len(rows)}, 2)")
-    pools = {name: read_rows(path, len(known))[0] for name, path in zip(config["initial_pools"], labeled, strict=True)}
-    title = (
-        f"{config['dataset']}, seed {config['seed']}: t-SNE of {len(rows)} images by the features of "
-        f"{config['pretext']}\n(marked: the initial pool)"
-    )
-    figure = draw(embedding, rows, known, pools, title)
-    with store.replacing(out) as temporary:
-        figure.savefig(temporary, format="png", dpi=config["dpi"], bbox_inches="tight")
+def draw(results):
+    """Return the figure."""
+    dataset, task, seed = results.names["dataset"], results.names["embedding"], results.seeds[0]
+    known = results.pool(dataset, seed)
+    rows, embedding = results.embedding(dataset, task, seed, len(known))
+    pools = {name: results.initial_pool(dataset, name, seed, known) for name in results.initial_pools}
+    title = f"{dataset}, seed {seed}: t-SNE of {len(rows)} images by the features of {task}\n(marked: the initial pool)"
+    return scatter(embedding, rows, known, pools, title)
 
 
-def draw(embedding, rows, known, pools, title):
+def scatter(embedding, rows, known, pools, title):
     """Return the figure.
 
     Parameters

@@ -1,35 +1,24 @@
-"""Stage: draw what a data set's initial pools have in common."""
+"""Overlap of the initial pools: the share of images that each pair of them has in common.
 
-import matplotlib
+As the table in Figure 7 of Chandra et al. (2021).
+"""
+
+import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
 import seaborn as sns
 
-from poolflow.data.store import replacing
-from poolflow.job import StageError
-
-matplotlib.use("Agg")
-import matplotlib.pyplot as plt
+NEEDS = ("overlap",)
+AT_LEAST = {"initial_pools": 2}
+FILE = "{dataset}/pools/overlap"
 
 
-def main(job, overlap, out):
-    """Write a PNG file of `overlap.csv`: the share of images that each pair of initial pools has in common.
-
-    As the table in Figure 7 of Chandra et al. (2021).
-    """
-    config = job.config
-    table = pd.read_csv(
-        overlap, dtype=dict.fromkeys(["dataset", "initial_pool", "other_pool"], str), keep_default_na=False
-    )
-    table = table[table.dataset == config["dataset"]]
-    if table.empty:
-        raise StageError(f"{overlap}: found no row of {config['dataset']}, expected some")
-    figure = draw(table, config["dataset"])
-    with replacing(out) as temporary:
-        figure.savefig(temporary, format="png", dpi=config["dpi"], bbox_inches="tight")
+def draw(results):
+    """Return the figure."""
+    return heat_map(results.of_names("overlap"), results.names["dataset"])
 
 
-def draw(table, dataset):
+def heat_map(table, dataset):
     """Return the heat map of an `overlap.csv`, in per cent; a pool beside itself stays empty."""
     sns.set_theme(style="whitegrid", context="paper")
     pools = list(dict.fromkeys([*table["initial_pool"], *table["other_pool"]]))

@@ -1,0 +1,11 @@
+"""Class probabilities: the softmax, (N, classes), of an ensemble the mean over its members."""
+
+import torch
+
+from poolflow.training import networks
+
+
+def output(members, images, precision):
+    """Return (n, classes)."""
+    logits = [networks.logits(network, images, precision) for network in members]
+    return torch.stack([values.softmax(dim=1) for values in logits], dim=1).mean(dim=1)

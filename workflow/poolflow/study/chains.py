@@ -1,0 +1,108 @@
+"""The names and paths of a study: which chains there are, and which files a job reads.
+
+A chain is a wildcard: `<initial pool>` or `<initial pool>+<variant>`, cycle 0, which strategies share, or
+`<initial pool>/<strategy>`, the cycles after it. `names` are a job's wildcards: dataset, learner, seed, ...
+"""
+
+import re
+from functools import cache
+
+from poolflow.study import plugins
+
+OTHER_NEEDS = {*plugins.DATA, "labels"}  # what a strategy gets from no file of its own
+
+
+@cache
+def needs_of_network(study, strategy):
+    """Return what a strategy uses of the last network: outputs, which predict jobs make, or the `model` itself."""
+    entry = study["strategies"][strategy]
+    other = OTHER_NEEDS | ({"features"} if entry["pretext"] else set())
+    return [need for need in entry["facts"]["NEEDS"] if need not in other]
+
+
+def variant(study, chain):
+    """Return the variant of the network that a chain trains, "" for none."""
+    pool, _, strategy = chain.partition("/")
+    return (study["strategies"][strategy]["facts"]["VARIANT"] or "") if strategy else pool.partition("+")[2]
+
+
+def first_chain(study, initial_pool, strategy):
+    """Return the chain of the cycle 0 that a strategy starts from, shared by all that need its kind of network."""
+    needed = variant(study, f"{initial_pool}/{strategy}")
+    return f"{initial_pool}+{needed}" if needed else initial_pool
+
+
+def folder(names, chain, cycle):
+    """Return the folder of a cycle of a chain."""
+    return f"<results>/{names.dataset}/{names.learner}/{chain}/seed{names.seed}/cycle{cycle}"
+
+
+def labeled(names, chain, cycle):
+    """Return the labelled set of a cycle; that of cycle 0 is the initial pool's, whatever the kind of network."""
+    return f"{folder(names, chain if cycle else re.split('[+/]', chain)[0], cycle)}/labeled.h5"
+
+
+def trained(study, names, chain, cycle):
+    """Return the folder of a cycle's networks; those of cycle 0 are shared by all strategies that need their kind."""
+    return folder(names, chain if cycle else first_chain(study, *chain.split("/")), cycle)
+
+
+def last_model(study, names):
+    """Return the model that a training continues from: none unless the learner has a warm start."""
+    cycle = int(names.cycle)
+    warm = study["learners"][names.learner]["training"]["warm_start"]
+    return f"{trained(study, names, names.chain, cycle - 1)}/model.pt" if warm and cycle else []
+
+
+def needs_of_acquisition(study, names):
+    """Return the files of the last cycle, and of a pretext task, that an acquisition reads."""
+    last = trained(study, names, f"{names.initial_pool}/{names.strategy}", int(names.cycle) - 1)
+    files = [
+        f"{last}/{'model.pt' if need == 'model' else f'{need}.h5'}" for need in needs_of_network(study, names.strategy)
+    ]
+    return files + needs_of_pretext(study, names, "strategies", names.strategy)
+
+
+def needs_of_pretext(study, names, key, name):
+    """Return the files of a pretext task that an initial pool or a strategy uses."""
+    entry = study[key][name]
+    if not entry["pretext"]:
+        return []
+    needs = [need for need in entry["facts"]["NEEDS"] if need in plugins.GIVES]
+    return [pretext_file(study, names, entry["pretext"], need) for need in needs]
+
+
+def pretext_file(study, names, task, need):
+    """Return the file of an output of a pretext task: where it makes no features, of the task that it builds on."""
+    entry = study["pretext"][task]
+    if need == "model":
+        return f"<results>/{names.dataset}/pretext/{task}/seed{names.seed}/model.pt"
+    if need not in entry["facts"]["GIVES"]:
+        return pretext_file(study, names, entry["of"], need)
+    return f"<results>/{names.dataset}/pretext/{task}/seed{names.seed}/{need}.h5"
+
+
+def used_tasks(study):
+    """Return the pretext tasks that an initial pool or a strategy uses, and those that these build on."""
+    used = [entry["pretext"] for key in ("initial_pools", "strategies") for entry in study[key].values()]
+    for task in used:  # grows
+        used += [study["pretext"][task]["of"]] if task else []
+    return [task for task in dict.fromkeys(used) if task]
+
+
+def pretext_base(study, names):
+    """Return the files of the task that a pretext task builds on."""
+    entry = study["pretext"][names.task]
+    return [pretext_file(study, names, entry["of"], need) for need in entry["facts"].get("BASE", ())]
+
+
+def pretext_model(study, names):
+    """Return what a pretext task has learned; nothing for one that does not learn."""
+    learns = plugins.defines("pretext", study["pretext"][names.task]["plugin"], "train")
+    return pretext_file(study, names, names.task, "model") if learns else []
+
+
+def published(study, dataset):
+    """Return the file that says that a data set's published files are there; none for one that is not published."""
+    fetched = plugins.defines("datasets", study["datasets"][dataset]["plugin"], "files")
+    return [f"<results>/{dataset}/source.json"] if fetched else []

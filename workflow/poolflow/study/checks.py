@@ -1,0 +1,185 @@
+"""What settings of a study do not go together, named one a line."""
+
+from poolflow.study import plugins
+from poolflow.study.counts import pool_size
+
+
+def together(study, problems):
+    """Add to `problems` a line for each setting that does not go with another one."""
+    check_pretext(study, problems)
+    check_training(study, problems)
+    check_data(study, problems)
+
+
+def check_training(study, problems):
+    """Add a line for each learner whose settings do not go together, or not with a strategy or a data set."""
+    for learner, entry in study["learners"].items():
+        training, where = entry["training"], f"learners.{learner}.training"
+        if training["schedule"] == "step" and not training["schedule_epochs"]:
+            problems.append(
+                f"{where}.schedule_epochs: found 0, expected the epochs between two steps of schedule: step"
+            )
+        if training["optimizer"] == "sgd" and training["nesterov"] and not training["momentum"]:
+            problems.append(f"{where}.nesterov: found True with momentum 0, expected a momentum")
+        if training["patience"] and not training["best_epoch"]:
+            problems.append(f"{where}.patience: found {training['patience']}, expected best_epoch: true beside it")
+        for name, strategy in study["strategies"].items():
+            variant = strategy["facts"]["VARIANT"]
+            asked = plugins.literals("variants", variant).get("NETWORK", {}) if variant else {}
+            network = entry["network"]["network"]
+            for parameter in sorted(set(asked) - set(plugins.parameters("networks", network))):
+                problems.append(
+                    f"learners.{learner}: the strategy {name} needs a network with {variant}, but {network} has no "
+                    f"parameter {parameter}"
+                )
+            if variant in entry["facts"].get("NOT_WITH", ()):
+                problems.append(
+                    f"learners.{learner}: the strategy {name} needs a network with {variant}, which {entry['plugin']} "
+                    "does not go with"
+                )
+        augmented = [key for key in ("crop", "flip", "cutout", "randaugment") if training[key]]
+        for name, dataset in study["datasets"].items():
+            data = dataset["facts"]
+            check_network(f"learners.{learner}", entry["network"], name, data, problems)
+            if data.get("KIND") == "features" and augmented:
+                problems.append(f"{where}.{augmented[0]}: augmentation needs images, but {name} is a table of features")
+            if training["best_epoch"] and not dataset["pool"]["validation"]:
+                problems.append(f"{where}.best_epoch: {name} has no validation split; write pool: {{validation: 0.1}}")
+
+
+def check_pretext(study, problems):
+    """Add a line for each pretext task that does not give what is asked of it, or does not fit network or data."""
+    tasks = study["pretext"]
+    facts = {name: entry["facts"] for name, entry in tasks.items()}
+    gives = {name: {*fact["GIVES"], *fact.get("BASE", ())} - {"model"} for name, fact in facts.items()}
+    for key in ("initial_pools", "strategies"):
+        for name, entry in study[key].items():
+            where, task = f"{key}.{name}.pretext", entry["pretext"]
+            taken = plugins.GIVES if key == "initial_pools" else {"features"}
+            needs = sorted(taken.intersection(entry["facts"]["NEEDS"]))
+            if task and not needs:
+                problems.append(f"{where}: found {task}, but {entry['plugin']} takes nothing of a pretext task")
+            elif task and not gives[task].issuperset(needs):
+                found = " and ".join(sorted(gives[task]))
+                problems.append(f"{where}: {task} gives {found}, but {entry['plugin']} needs {' and '.join(needs)}")
+            elif needs and not task and key == "initial_pools":
+                known = [
+                    task for task in plugins.names("pretext") if needs[0] in plugins.literals("pretext", task)["GIVES"]
+                ]
+                expected = f"expected a task that gives {' and '.join(needs)}, such as {', '.join(known)}"
+                problems.append(f"{where}: found nothing, {expected}")
+    for name, entry in tasks.items():
+        chain, base = [name], entry["of"]
+        if base and not facts[name].get("BASE"):
+            problems.append(f"pretext.{name}.of: found {base}, but {entry['plugin']} builds on no other task")
+            continue
+        while base and base not in chain:
+            chain.append(base)
+            base = tasks[base]["of"]
+        if base:
+            if base == name == min(chain):  # named once, not for each task in it
+                problems.append(f"pretext.{name}.of: found a circle, {' of '.join([*chain, base])}")
+            continue
+        base, wanted = entry["of"], facts[name].get("BASE", ())
+        if "features" in wanted and "features" not in gives[base]:
+            problems.append(f"pretext.{name}.of: found {base}, expected a task that gives features")
+        if "model" in wanted:
+            if not facts[base].get("NETWORK"):
+                problems.append(
+                    f"pretext.{name}.of: found {base}, expected a task that trains the network of the study"
+                )
+            entry["network"] = tasks[chain[-1]]["network"]
+        for dataset, settings in study["datasets"].items():
+            data = settings["facts"]
+            kind, taken = data.get("KIND", "images"), facts[name].get("INPUTS", ("images",))
+            if kind not in taken:
+                problems.append(
+                    f"pretext.{name}: {entry['plugin']} takes {' or '.join(taken)}, but {dataset} holds {kind}"
+                )
+            elif entry["network"]:
+                check_network(f"pretext.{name}.network", entry["network"], dataset, data, problems)
+
+
+def check_network(where, entry, name, data, problems):
+    """Add a line when a network does not take what a data set holds, or only larger images."""
+    network, facts, kind = entry["network"], entry["facts"], data.get("KIND", "images")
+    if kind not in (taken := facts.get("INPUTS", ("images",))):
+        problems.append(f"{where}: {network} takes {' or '.join(taken)}, but {name} holds {kind}")
+    least = facts.get("MIN_SIDE", 1)
+    if "SHAPE" in data and min(data["SHAPE"][:2]) < least:
+        height, width, _ = data["SHAPE"]
+        problems.append(
+            f"{where}: found images of {height} x {width} in {name}, expected at least {least} x {least} for the "
+            f"network {network}"
+        )
+
+
+def check_data(study, problems):
+    """Add a line for each pool that is too small for what is asked of it."""
+    total = study["initial_size"] + study["budget"] * study["cycles"]
+    for name, dataset in study["datasets"].items():
+        pool, classes = dataset["pool"], dataset["facts"].get("CLASSES")
+        discovered = pool["known_classes"] + pool["novel_classes"]
+        if pool["known_classes"] and classes and discovered > classes:
+            problems.append(
+                f"pool.known_classes: found {pool['known_classes']} known + {pool['novel_classes']} novel classes, "
+                f"expected at most the {classes} of {name}"
+            )
+        size = quantities(study, name)["pool"]
+        if size is not None and total > size:
+            problems.append(
+                f"budget: found initial_size {study['initial_size']} + budget {study['budget']} x cycles "
+                f"{study['cycles']} = {total} labels, expected at most the {size} images in the pool of {name}"
+            )
+        for initial_pool, settings in study["initial_pools"].items():
+            check_given(study, name, initial_pool, settings, problems)
+
+
+def quantities(study, name):
+    """Return what bounds may name, of a data set: budget, initial_size, and classes and pool, None where not known."""
+    facts, pool = study["datasets"][name]["facts"], study["datasets"][name]["pool"]
+    classes = facts.get("CLASSES")
+    if pool["known_classes"]:
+        classes = pool["known_classes"] + pool["novel_classes"]
+    known = "SIZE" in facts and ("CLASSES" in facts or pool["imbalance"] == 1)
+    size = pool_size(facts["SIZE"], classes or 1, pool) if known else None
+    # initial_size: 0 stands for all that have a label, however many these are
+    return {"budget": study["budget"], "initial_size": study["initial_size"] or None, "classes": classes, "pool": size}
+
+
+def check_bounds(study, problems):
+    """Add a line for each parameter of a plugin, set or left at its default, that is not what the plugin accepts."""
+    entries = [
+        (f"{key}.{name}", kind, entry["plugin"], entry["parameters"])
+        for key, kind in KEYS.items()
+        for name, entry in study[key].items()
+    ]
+    for key in ("learners", "pretext"):
+        entries += [
+            (f"{key}.{name}" + ".network" * (key == "pretext"), "networks", network["network"], network["parameters"])
+            for name, entry in study[key].items()
+            if (network := entry["network"])
+        ]
+    found = [quantities(study, name) for name in study["datasets"]]
+    for where, kind, plugin, parameters in entries:
+        bounds = plugins.literals(kind, plugin).get("BOUNDS", {})
+        values = plugins.defaults(kind, plugin) | parameters
+        for name, text in bounds.items():
+            if name not in values:
+                continue
+            words = next(filter(None, (refusal(text, values[name], known) for known in found)), None)
+            if words:
+                default = "" if name in parameters else ", the default"
+                problems.append(f"{where}.{name}: found {values[name]!r}{default}, expected {words}")
+
+
+def check_given(study, name, initial_pool, settings, problems):
+    """Add a line when an initial pool asks for given labels and a data set has none, or asks for no image."""
+    pool, own = study["datasets"][name]["pool"], "LOCAL" in study["datasets"][name]["facts"]
+    needs = settings["facts"]["NEEDS"]
+    if "given" not in needs and not study["initial_size"]:
+        problems.append(f"initial_size: found 0, expected at least 1 for the initial pool {initial_pool}")
+    if "given" in needs and not (pool["start"] or pool["known_classes"] or own):
+        problems.append(
+            f"initial_pools.{initial_pool}: no labels of {name} are given from the start; write pool: {{start: N}}"
+        )

@@ -1,0 +1,185 @@
+"""Which tables and figures a study has, which files each is made of, and what its job is given.
+
+A plugin's literals say it: NEEDS what it reads; AT_LEAST from how many on there is something to say; FILE where a figure
+lies, whose wildcards say once for what it is drawn; and the others that the `__init__` of the two folders explain.
+"""
+
+import itertools
+from functools import cache
+
+from poolflow.data import paths
+from poolflow.study import chains, plugins
+from poolflow.study.settings import block, code
+
+WILDCARDS = {
+    "dataset": "datasets",
+    "learner": "learners",
+    "initial_pool": "initial_pools",
+    "strategy": "strategies",
+    "seed": "seeds",
+    "clustering": "clusterings",
+    "embedding": "embeddings",
+}
+# What a table or a figure may name in NEEDS beside tables, and the axes of the study that these files range over.
+AXES = {
+    "pools": ("datasets", "seeds"),
+    "initial_pools": ("datasets", "initial_pools", "seeds"),
+    "labeled": ("datasets", "learners", "initial_pools", "strategies", "seeds", "cycles"),
+    "metrics": ("datasets", "learners", "initial_pools", "strategies", "seeds", "cycles"),
+    "clusters": ("datasets", "clusterings", "seeds"),
+    "embeddings": ("datasets", "embeddings", "seeds"),
+}
+# Which data sets a literal DATASETS means.
+DATASETS = {
+    "all": lambda facts: True,
+    "images": lambda facts: facts.get("KIND", "images") == "images",
+    "named": lambda facts: facts.get("NAMES", False),
+}
+
+
+@cache
+def axes(study):
+    """Return what a study ranges over: {axis: names, or for `cycles` their number}."""
+    keys = ("datasets", "learners", "initial_pools", "strategies", "seeds")
+    found = {key: list(study[key]) for key in keys}
+    tasks = {task: study["pretext"][task] for task in chains.used_tasks(study)}
+    found["clusterings"] = [task for task, entry in tasks.items() if "clusters" in entry["facts"]["GIVES"]]
+    found["embeddings"] = list(dict.fromkeys(filter(None, map(_with_features(tasks), study["initial_pools"].values()))))
+    return found | {"cycles": study["cycles"]}
+
+
+def _with_features(tasks):
+    def task_of(entry):
+        """Return the task by whose features an initial pool lies somewhere: its own, or what that builds on."""
+        task = entry["pretext"]
+        while task and "features" not in tasks[task]["facts"]["GIVES"]:
+            task = tasks[task]["of"]
+        return task
+
+    return task_of
+
+
+@cache
+def axes_of(study, kind, name, **names):
+    """Return the axes of a study that a table or a figure of some names sees."""
+    facts = plugins.literals(kind, name)
+    used = {axis for need in facts["NEEDS"] for axis in AXES.get(need, ())}
+    found = {axis: values for axis, values in axes(study).items() if axis in used}
+    if "datasets" in found:
+        among = DATASETS[facts.get("DATASETS", "all")]
+        found["datasets"] = [name for name in found["datasets"] if among(study["datasets"][name]["facts"])]
+    if facts.get("SEEDS") == "first" and "seeds" in found:
+        found["seeds"] = found["seeds"][:1]
+    if "labeled" in facts["NEEDS"] and not study["cycles"]:  # the initial pools: the same for every learner
+        found["learners"], found["strategies"] = found["learners"][:1], [""]
+    fixed = {WILDCARDS[wildcard]: [value] for wildcard, value in names.items() if wildcard in WILDCARDS}
+    return found | {axis: values for axis, values in fixed.items() if axis in found}
+
+
+@cache
+def wanted(study, kind):
+    """Return the tables or figures that a study has: {path without ending: (plugin, what it is of)}."""
+    found = {}
+    for name in plugins.names(kind):
+        facts = plugins.literals(kind, name)
+        pattern = facts.get("FILE", name)
+        among = DATASETS[facts.get("DATASETS", "all")]
+        ranges = axes(study) | {"datasets": [d for d, entry in study["datasets"].items() if among(entry["facts"])]}
+        sizes = {axis: values if axis == "cycles" else len(values) for axis, values in ranges.items()}
+        if any(sizes[axis] < least for axis, least in ({"datasets": 1} | facts.get("AT_LEAST", {})).items()):
+            continue
+        values = {"view": facts.get("VIEWS", ())} | {key: ranges[axis] for key, axis in WILDCARDS.items()}
+        of = [key for key in values if f"{{{key}}}" in pattern]
+        for combination in itertools.product(*(values[key] for key in of)):
+            names = dict(zip(of, combination, strict=True))
+            found[pattern.format(**names)] = (name, names)
+    return found
+
+
+def inputs(study, kind, path):
+    """Return the files that a table or a figure is made of."""
+    name, names = wanted(study, kind)[path]
+    found = axes_of(study, kind, name, **names)
+    files = [
+        file
+        for need in plugins.literals(kind, name)["NEEDS"]
+        for file in (FILES[need](study, found) if need in FILES else [f"{need}.csv"])
+    ]
+    return [f"<results>/{file}" for file in dict.fromkeys(files)]
+
+
+def settings(study, kind, path):
+    """Return the settings of the job that makes a table or a figure."""
+    name, names = wanted(study, kind)[path]
+    facts = plugins.literals(kind, name)
+    more = {"settings": {key: study["figures"][key] for key in plugins.parameters(kind, name)}}
+    if kind == "figures" and not facts.get("PIXELS"):
+        more["dpi"] = study["figures"]["dpi"]
+    if "initial_pools" in facts["NEEDS"]:
+        more["first_learner"] = next(iter(study["learners"]))
+    if "metrics" in facts["NEEDS"]:
+        more["variants"] = {strategy: chains.variant(study, f"/{strategy}") for strategy in study["strategies"]}
+    return block(plugin=name, names=names, axes=axes_of(study, kind, name, **names), **more)
+
+
+def plugin_code(study, kind, path):
+    """Return the digest of the job that makes a table or a figure."""
+    return code(plugins.KINDS[kind][0], (kind, wanted(study, kind)[path][0]))
+
+
+def _pools(study, found):
+    return [
+        *(paths.dataset(dataset) for dataset in found["datasets"]),
+        *(paths.pool(dataset, seed) for dataset in found["datasets"] for seed in found["seeds"]),
+    ]
+
+
+def _initial_pools(study, found):
+    learner = next(iter(study["learners"]))
+    return [
+        f"{paths.cycle(dataset, learner, pool, seed, 0)}/labeled.h5"
+        for dataset, pool, seed in itertools.product(found["datasets"], found["initial_pools"], found["seeds"])
+    ]
+
+
+def _cycles(study, found, cycles, file):
+    combinations = itertools.product(
+        *(found[axis] for axis in ("datasets", "learners", "initial_pools", "strategies", "seeds")), cycles
+    )
+    for dataset, learner, pool, strategy, seed, cycle in combinations:
+        first = chains.first_chain(study, pool, strategy) if strategy else pool
+        yield f"{paths.cycle(dataset, learner, f'{pool}/{strategy}' if cycle else first, seed, cycle)}/{file}"
+
+
+def _tasks(axis, file):
+    def files(study, found):
+        for dataset, task, seed in itertools.product(found["datasets"], found[axis], found["seeds"]):
+            yield f"{paths.pretext(dataset, task, seed)}/{file}"
+
+    return files
+
+
+FILES = {
+    "pools": _pools,
+    "initial_pools": _initial_pools,
+    "labeled": lambda study, found: _cycles(study, found, [found["cycles"]], "labeled.h5"),
+    "metrics": lambda study, found: _cycles(study, found, range(found["cycles"] + 1), "metrics.json"),
+    "clusters": _tasks("clusterings", "clusters.h5"),
+    "embeddings": _tasks("embeddings", "tsne.h5"),
+}
+
+
+def initial_sets(study, names):
+    """Return the labelled sets of cycle 0 of all initial pools, for a data set and seed."""
+    found = {"datasets": [names.dataset], "initial_pools": list(study["initial_pools"]), "seeds": [names.seed]}
+    return [f"<results>/{file}" for file in _initial_pools(study, found)]
+
+
+def to_label(study):
+    """Return the files that say what to label next: the table, and sheets of the images; [] where none has a name."""
+    sheet = "to_label" if study["cycles"] else "contact_sheet"
+    named = [name for name, entry in study["datasets"].items() if DATASETS["named"](entry["facts"])]
+    figures = wanted(study, "figures").items()
+    sheets = [path for path, (name, of) in figures if name == sheet and of["dataset"] in named]
+    tables = [f"<results>/{path}.csv" for path in wanted(study, "tables") if path == "to_label"]
+    return [*tables, *(f"<results>/figures/{path}.png" for path in sheets)]

@@ -1,0 +1,228 @@
+"""What each job is given: its settings as the JSON text that Snakemake watches, and the digest of the code it executes.
+
+A block has what its stage reads of the study and nothing else: an edit of another key reruns nothing.
+"""
+
+import hashlib
+import json
+import os
+from functools import cache
+from pathlib import Path
+
+from poolflow.study import chains, plugins
+from poolflow.study.config import ConfigError
+from poolflow.study.digest import digest
+
+
+def block(**settings):
+    """Return settings as canonical JSON."""
+    return json.dumps(settings, sort_keys=True)
+
+
+def code(stage, *used):
+    """Return the digest of a stage's code and of the plugins that it was asked for, each (kind, name)."""
+    return digest(f"poolflow.stages.{stage}", *(f"poolflow.{kind}.{name}" for kind, name in used))
+
+
+def of_machine(study):
+    """Return the settings of every stage that runs a network."""
+    return {key: study[key] for key in ("threads", "device", "deterministic")}
+
+
+# -- data sets and pools --
+
+
+@cache
+def dataset(study, name, remote=False):
+    """Return the settings of a data set, and what the user's own data looked like.
+
+    Where they are not seen, on the node of a cluster (`remote`), nothing is said of them.
+
+    Raises
+    ------
+    ConfigError
+        When the user's data are not there.
+    """
+    entry = study["datasets"][name]
+    own = [fingerprint(study, name, key, remote) for key in entry["facts"].get("LOCAL", ())]
+    return block(dataset=entry["plugin"], parameters=entry["parameters"], **({"files": own} if own else {}))
+
+
+def fingerprint(study, name, key, remote=False):
+    """Return a digest of the names, sizes and times of the user's files that a data set's parameter `key` names."""
+    entry = study["datasets"][name]["parameters"].get(key)
+    if entry is None:
+        return ""
+    path = Path(study["data_root"], entry)
+    if not path.exists():
+        if remote:
+            return ""
+        raise ConfigError(f"datasets.{name}.{key}: found nothing at {path}, expected a file or folder there")
+    paths = [path] if path.is_file() else [Path(top, file) for top, _, files in os.walk(path) for file in files]
+    facts = sorted((str(p.relative_to(path)), (s := p.stat()).st_size, s.st_mtime_ns) for p in paths)
+    return hashlib.sha256(json.dumps(facts).encode()).hexdigest()[:16]
+
+
+def dataset_code(study, stage, name):
+    """Return the digest of the stage that fetches or reads a data set."""
+    return code(stage, ("datasets", study["datasets"][name]["plugin"]))
+
+
+@cache
+def pool(study, name):
+    """Return the settings of a pool."""
+    return block(pool=study["datasets"][name]["pool"], seed=study["seed"])
+
+
+# -- pretext tasks --
+
+
+@cache
+def pretext(study, task, need=None):
+    """Return the settings of the training of a pretext task, or of one of its outputs."""
+    entry = study["pretext"][task]
+    functions = {"build": "build", **({"output": need} if need else {"train": "train"})}
+    taken = {key: plugins.parameters("pretext", entry["plugin"], name) for key, name in functions.items()}
+    parameters = {
+        key: {name: value for name, value in entry["parameters"].items() if name in known}
+        for key, known in taken.items()
+    }
+    network = entry["network"] and network_of(entry["network"])
+    return block(task=entry["plugin"], network=network, seed=study["seed"], **of_machine(study), **parameters)
+
+
+@cache
+def pretext_code(study, stage, task):
+    """Return the digest of a stage's code, of the task's and of its network's."""
+    entry = study["pretext"][task]
+    network = [("networks", entry["network"]["network"])] if entry["network"] else []
+    return code(stage, ("pretext", entry["plugin"]), *network)
+
+
+# -- selections --
+
+
+@cache
+def initial_pool(study, name):
+    """Return the settings of the choice of an initial pool."""
+    entry = study["initial_pools"][name]
+    return block(
+        initial_pool=entry["plugin"],
+        parameters=entry["parameters"],
+        size=study["initial_size"],
+        seed=study["seed"],
+        threads=study["threads"],
+    )
+
+
+def initial_pool_code(study, name):
+    """Return the digest of the choice of an initial pool."""
+    return code("initial_pool", ("initial_pools", study["initial_pools"][name]["plugin"]))
+
+
+@cache
+def acquisition(study, strategy, learner):
+    """Return the settings of an acquisition, with those of the learner's network where the strategy uses it."""
+    entry = study["strategies"][strategy]
+    used = {"learner": network(study, learner, entry["facts"]["VARIANT"])} if uses_model(study, strategy) else {}
+    return block(
+        strategy=entry["plugin"],
+        parameters=entry["parameters"],
+        budget=study["budget"],
+        seed=study["seed"],
+        threads=study["threads"],
+        **used,
+    )
+
+
+@cache
+def acquisition_code(study, strategy, learner):
+    """Return the digest of an acquisition's code, with that of the learner's network where the strategy uses it."""
+    entry = study["strategies"][strategy]
+    used = network_plugins(study, learner, entry["facts"]["VARIANT"]) if uses_model(study, strategy) else []
+    return code("acquire", ("strategies", entry["plugin"]), *used)
+
+
+def uses_model(study, strategy):
+    """Return whether a strategy runs the last cycle's network itself."""
+    return "model" in chains.needs_of_network(study, strategy)
+
+
+def device_of_acquisition(study, strategy):
+    """Return where an acquisition runs a network, the last cycle's or one of its own; "cpu" where it runs none."""
+    own = study["strategies"][strategy]["parameters"].get("device", "cpu")
+    return study["device"] if uses_model(study, strategy) else own
+
+
+# -- networks --
+
+
+def network_of(entry):
+    """Return the name and the parameters of a network's entry."""
+    return {"network": entry["network"], "parameters": entry["parameters"]}
+
+
+def network(study, learner, variant):
+    """Return the settings that every stage running a learner's network, or a variant of it, reads."""
+    settings = network_of(study["learners"][learner]["network"]) | of_machine(study)
+    if variant:
+        asked = plugins.literals("variants", variant).get("NETWORK", {})
+        parameters = settings["parameters"]
+        settings["parameters"] = parameters | {key: parameters.get(key) or value for key, value in asked.items()}
+        settings["variant"] = variant
+    return settings
+
+
+def network_plugins(study, learner, variant):
+    """Return the plugins that make a learner's network, or a variant of it."""
+    name = study["learners"][learner]["network"]["network"]
+    return [("networks", name), *([("variants", variant)] if variant else [])]
+
+
+@cache
+def training(study, learner, variant):
+    """Return the settings of a learner's training."""
+    entry = study["learners"][learner]
+    facts = plugins.literals("variants", variant) if variant else {}
+    members = entry["training"][facts["MEMBERS"]] if "MEMBERS" in facts else 1
+    read = {key: value for key, value in entry["training"].items() if key not in not_of_training()}
+    return block(
+        **network(study, learner, variant),
+        learner={"learner": entry["plugin"], "parameters": entry["parameters"]},
+        training=read,
+        members=members,
+        seed=study["seed"],
+    )
+
+
+@cache
+def not_of_training():
+    """Return the keys of `training` that no training reads: those of outputs, of variants, and the recipe's name."""
+    members = {plugins.literals("variants", name).get("MEMBERS") for name in plugins.names("variants")}
+    return {
+        "recipe",
+        *members,
+        *(key for name in plugins.names("outputs") for key in plugins.parameters("outputs", name)),
+    }
+
+
+@cache
+def training_code(study, learner, variant):
+    """Return the digest of a learner's training."""
+    plugin = ("learners", study["learners"][learner]["plugin"])
+    return code("train", plugin, *network_plugins(study, learner, variant))
+
+
+@cache
+def prediction(study, learner, variant, need):
+    """Return the settings of one output of a learner's network."""
+    training = study["learners"][learner]["training"]
+    settings = {key: training[key] for key in plugins.parameters("outputs", need)}
+    precision = training["precision"]
+    return block(**network(study, learner, variant), precision=precision, settings=settings, seed=study["seed"])
+
+
+@cache
+def prediction_code(study, learner, variant, need):
+    """Return the digest of one output of a learner's network."""
+    return code("predict", ("outputs", need), *network_plugins(study, learner, variant))

@@ -1,0 +1,13 @@
+"""Tables of a study's results, one file each; they become `results/<study>/<name>.csv`.
+
+A file has `table(results)`, which returns a data frame; `results` is a `poolflow.results.Results`. Literals:
+
+- NEEDS, what it reads: `pools` (data sets, pools and true classes), `initial_pools`, `labeled` (the labelled sets after
+  the last cycle), `metrics` (of all cycles), `clusters` and `embeddings` (of the pretext tasks that the study uses).
+- AT_LEAST, from how many on there is something to say: {"initial_pools": 2}; also datasets, learners, strategies,
+  seeds, cycles, clusterings, embeddings.
+- DATASETS, of which data sets: "images" for those of images, "named" for those whose images have file names; all
+  without.
+
+The first line of the docstring says what the table is for, the rest what its columns are.
+"""

@@ -1,0 +1,31 @@
+"""Learning curves: every chain, seed and cycle with its number of labels, accuracies, losses and seconds.
+
+Accuracies are fractions, losses nats, seconds those of the training loop. Cycle 0 is trained once for an initial pool,
+and once more for each variant of the network that strategies need, and stands in the curve of each.
+"""
+
+import pandas as pd
+
+NEEDS = ("metrics",)
+CHAIN = ["dataset", "learner", "initial_pool", "strategy"]
+METRICS = [
+    "labeled",
+    "test_accuracy",
+    "test_loss",
+    "validation_accuracy",
+    "validation_loss",
+    "train_accuracy",
+    "train_loss",
+    "classes_found",
+    "seconds",
+]
+
+
+def table(results):
+    """Return a row for each chain, seed and cycle; a metric that nothing has is left out."""
+    rows = []
+    for *chain, seed in results.chains():
+        for cycle in range(results.cycles + 1):
+            metrics = results.metrics(*chain, seed, cycle)
+            rows.append([*chain, seed, cycle, *(metrics.get(metric) for metric in METRICS)])
+    return pd.DataFrame(rows, columns=[*CHAIN, "seed", "cycle", *METRICS]).dropna(axis="columns", how="all")

@@ -1,0 +1,84 @@
+"""What people open: the tables and the figures, each kind by one rule."""
+
+
+rule table:
+    """A table of the results, by the plugin that it is named after."""
+    input:
+        lambda w: reports.inputs(STUDY, "tables", w.table),
+    output:
+        "<results>/{table}.csv",
+    log:
+        "<logs>/{table}.log",
+    benchmark:
+        "<benchmarks>/{table}.tsv"
+    conda:
+        "../../envs/analysis.yaml"
+    threads: 1
+    resources:
+        mem_mb=lambda w, attempt: attempt * 2000,
+        runtime=lambda w, attempt: attempt * 30,
+    params:
+        code=lambda w: reports.plugin_code(STUDY, "tables", w.table),
+        cfg=lambda w: reports.settings(STUDY, "tables", w.table),
+    message:
+        "{wildcards.table}.csv"
+    shell:
+        "python -m poolflow table --name {wildcards.table} --config {params.cfg:q} --code {params.code}"
+        " --out {output} 2> {log}"
+
+
+rule figure:
+    """A figure of the results, by the plugin that draws it; as .svg for whoever asks for that."""
+    input:
+        lambda w: reports.inputs(STUDY, "figures", w.figure),
+    output:
+        "<results>/figures/{figure}.{format}",
+    log:
+        "<logs>/figures/{figure}.{format}.log",
+    benchmark:
+        "<benchmarks>/figures/{figure}.{format}.tsv"
+    wildcard_constraints:
+        format="png|svg",
+    conda:
+        "../../envs/analysis.yaml"
+    threads: 1
+    resources:
+        mem_mb=lambda w, attempt: attempt * 2000,
+        runtime=lambda w, attempt: attempt * 30,
+    params:
+        code=lambda w: reports.plugin_code(STUDY, "figures", w.figure),
+        cfg=lambda w: reports.settings(STUDY, "figures", w.figure),
+    message:
+        "figures/{wildcards.figure}.{wildcards.format}"
+    shell:
+        "python -m poolflow figure --name {wildcards.figure} --config {params.cfg:q} --code {params.code}"
+        " --out {output} 2> {log}"
+
+
+rule tsne:
+    """A sample of one data set in two dimensions, by the features of a pretext task."""
+    input:
+        pool="<results>/{dataset}/pool/seed{seed}.h5",
+        features="<results>/{dataset}/pretext/{task}/seed{seed}/features.h5",
+        labeled=lambda w: reports.initial_sets(STUDY, w),
+    output:
+        "<results>/{dataset}/pretext/{task}/seed{seed}/tsne.h5",
+    log:
+        "<logs>/{dataset}/pretext/{task}/seed{seed}/tsne.log",
+    benchmark:
+        "<benchmarks>/{dataset}/pretext/{task}/seed{seed}/tsne.tsv"
+    conda:
+        "../../envs/analysis.yaml"
+    threads: 1
+    resources:
+        mem_mb=lambda w, attempt: attempt * 4000,
+        runtime=lambda w, attempt: attempt * 30,
+    params:
+        code=settings.code("tsne"),
+        cfg=settings.block(rows=5000, seed=STUDY["seed"]),
+    message:
+        "t-SNE of {wildcards.task} on {wildcards.dataset}, seed {wildcards.seed}"
+    shell:
+        "python -m poolflow tsne --name {wildcards.dataset}/pretext/{wildcards.task}/seed{wildcards.seed}"
+        " --config {params.cfg:q} --code {params.code} --pool {input.pool} --features {input.features}"
+        " --labeled {input.labeled} --out {output} 2> {log}"
