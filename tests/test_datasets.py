@@ -335,8 +335,6 @@ def test_cifar_is_read_from_its_archive_and_unpacked(make, tmp_path, monkeypatch
         found = make(name, labels="coarse")
         assert found.classes == ["low", "high"]
         assert found.train_labels.tolist() == found.test_labels.tolist() == [0, 0, 1, 1, 1, 0]
-        with pytest.raises(StageError, match="labels: found 'middle', expected fine or coarse"):
-            make(name, labels="middle")
 
 
 class Trap:
@@ -504,12 +502,6 @@ def test_class_folders_at_the_top_are_split(make, tmp_path):
     same(found, make("image_folder", path="own.tar", unlabeled="unsorted"))
     other = make("image_folder", path="own.tar", unlabeled="unsorted", split_seed=1, test_fraction=0.5)
     assert np.bincount(other.test_labels).tolist() == [10, 6]
-    for parameters, message in (
-        ({"test_fraction": 1.0}, "test_fraction: found 1.0"),
-        ({"split_seed": -1}, "split_seed"),
-    ):
-        with pytest.raises(StageError, match=message):
-            make("image_folder", path="own.tar", unlabeled="unsorted", **parameters)
 
 
 @settings(deadline=None)
@@ -634,8 +626,6 @@ def test_sizes_must_agree_or_be_brought_to_one(make, tmp_path):
     message = r"found a/1\.png of 8 x 4 pixels and a/2\.png of 4 x 8, .*write size: N"
     with pytest.raises(StageError, match=message):
         make("image_folder", path="own")
-    with pytest.raises(StageError, match="size: found 0"):
-        make("image_folder", path="own", size=0)
     found = make("image_folder", path="own", size=4)
     both = dict(zip(found.train_names + found.test_names, [*found.train_images, *found.test_images], strict=True))
     np.testing.assert_array_equal(both["a/1.png"][..., 0], [[0, 0, 255, 255]] * 4)  # the centre
@@ -659,8 +649,6 @@ def test_modes_are_brought_to_one(make, tmp_path):
         ("mixed", "grey", 1),
     ):
         assert make("image_folder", path=path, mode=mode).train_images.shape[-1] == channels, (path, mode)
-    with pytest.raises(StageError, match="mode: found 'cmyk', expected auto, grey or rgb"):
-        make("image_folder", path="grey", mode="cmyk")
 
 
 def test_palettes_are_what_they_look_like():

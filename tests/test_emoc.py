@@ -14,7 +14,7 @@ from torch import nn
 from poolflow import networks, plugins
 from poolflow.kernels.emoc import output_change
 from poolflow.selection import Pool
-from poolflow.stage import Job, StageError
+from poolflow.stage import Job
 from poolflow.strategies import emoc, emoc_sets, max_sets, min_sets, one_vs_two_sets, random_sets
 
 CLASSES = 3
@@ -144,18 +144,6 @@ def test_references_and_candidates_are_drawn_by_the_generator(view):
     np.testing.assert_allclose(scores, [expected[row] for row in rows], rtol=1e-9)
     for candidates in (0, 28, 1000):
         np.testing.assert_array_equal(draw(candidates=candidates), draw())
-
-
-def test_wrong_parameters_are_one_line(view):
-    with pytest.raises(StageError, match="candidates: found 3, expected at least the budget of 4, or 0 for all"):
-        emoc.select(view, 4, None, candidates=3)
-    for strategy in (emoc, emoc_sets):
-        with pytest.raises(StageError, match="references: found 0, expected at least 1"):
-            strategy.select(view, 4, None, references=0)
-    for strategy in (min_sets, one_vs_two_sets, max_sets, random_sets, emoc_sets):
-        for name in ("sets", "size"):
-            with pytest.raises(StageError, match=f"{name}: found 0, expected at least 1"):
-                strategy.select(view, 4, np.random.default_rng(0), **{name: 0})
 
 
 @pytest.mark.parametrize("name", plugins.names("models"))
@@ -320,12 +308,11 @@ def test_the_stage_names_a_mistake_in_one_line(stage, files, tmp_path):
     broken = tmp_path / "model.pt"
     broken.write_bytes(files["needs"].read_bytes()[:500])
     cases = [
-        ({"candidates": 2}, {}, "candidates: found 2, expected at least the budget of 5, or 0 for all"),
-        ({}, {"needs": broken}, f"{broken} is not a complete model"),
-        ({}, {"needs": files["pool"]}, "poolflow.strategies.emoc needs model.pt, which --needs does not name"),
+        (broken, f"{broken} is not a complete model"),
+        (files["pool"], "poolflow.strategies.emoc needs model.pt, which --needs does not name"),
     ]
-    for parameters, changes, message in cases:
-        done = stage("acquire", ACQUIRE | {"parameters": parameters}, **files | changes, out=tmp_path / "o.h5")
+    for needs, message in cases:
+        done = stage("acquire", ACQUIRE | {"parameters": {}}, **files | {"needs": needs}, out=tmp_path / "o.h5")
         assert done.returncode == 1
         assert "Traceback" not in done.stderr
         assert message in done.stderr.splitlines()[-1]

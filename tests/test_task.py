@@ -139,10 +139,7 @@ def test_batches_of_the_whole_pool_are_in_another_order_each_epoch(plain):
     assert [torch.cat(list(plain.batches(5))).tolist() for _ in plain.epochs(3)] == orders
 
 
-def test_too_few_images_or_too_small_batches_are_named(plain, tmp_path):
-    for size in (1, 0, -3):
-        with pytest.raises(StageError, match=rf"^batch_size: found {size}, expected at least 2$"):
-            next(plain.batches(size))
+def test_too_few_images_are_named(tmp_path):
     with pytest.raises(StageError, match=r"^found 1 image to learn from, expected at least 2"):
         next(Lab(tmp_path, noise(1)).task().batches(8))
 
@@ -177,18 +174,6 @@ def test_each_optimizer_lowers_a_loss_and_decays(plain, kind):
         for _ in plain.batches(2):
             plain.update(weight.square().sum(), updates, 0.1)
     assert weight.max() < 3
-
-
-def test_wrong_settings_of_the_optimizer_are_named(plain):
-    weight = [torch.nn.Parameter(torch.ones(2, 2))]
-    with pytest.raises(StageError, match=r"^optimizer: found 'rmsprop', expected one of adam, adamw, lars, sgd$"):
-        plain.optimizer(weight, "rmsprop", 0.1, 0.0)
-    for kind in ("sgd", "lars", "adam"):
-        for rate in (0, -1.0, math.nan):
-            with pytest.raises(StageError, match=rf"^learning_rate: found {rate}, expected more than 0$"):
-                plain.optimizer(weight, kind, rate, 0.0)
-        with pytest.raises(StageError, match=r"^weight_decay: found -1, expected 0 or more$"):
-            plain.optimizer(weight, kind, 0.1, -1)
 
 
 def test_best_keeps_the_first_of_the_lowest_losses(plain):
@@ -430,9 +415,3 @@ def test_the_best_epoch_of_a_loss_that_was_never_finite_is_named(lab):
 def test_clusters_of_features_that_are_not_finite_are_an_error_of_one_line(lab):
     with pytest.raises(StageError, match=r"^the features are not finite any more; lower the learning_rate$"):
         start(lab, "deepcluster", learning_rate=math.inf, epochs=2, batch_size=100)
-
-
-def test_a_task_that_learns_in_no_epoch_is_named(lab):
-    for plugin in ("simclr", "rotation", "inpainting", "vae", "deepcluster"):
-        with pytest.raises(StageError, match=r"^epochs: found 0, expected at least 1$"):
-            start(lab, plugin, epochs=0)

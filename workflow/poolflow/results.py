@@ -49,7 +49,7 @@ class Results:
         """Return a table of the study; names stay text, whatever they look like."""
         path = self._path(name, f"{name}.csv")
         numbers = [column for column in pd.read_csv(path, nrows=0).columns if column not in TEXT]
-        empty = dict.fromkeys(numbers, [""])
+        empty = {column: [""] for column in numbers}
         return pd.read_csv(path, dtype=dict.fromkeys(TEXT, str), keep_default_na=False, na_values=empty)
 
     def of_names(self, name):
@@ -111,7 +111,7 @@ class Results:
             raise StageError(f"{path} is not complete JSON ({error}); delete it and run again") from error
 
     def clusters(self, dataset, task, seed, size):
-        """Return the cluster of each of `size` pool rows, (size,) int64, and the number of clusters of a pretext task."""
+        """Return a pretext task's cluster of each of `size` pool rows, (size,) int64, and the number of clusters."""
         path = self._path("clusters", f"{paths.pretext(dataset, task, seed)}/clusters.h5")
         with store.read(path) as file:
             clusters, count = file["clusters"][:], int(file.attrs["count"])

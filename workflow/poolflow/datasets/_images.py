@@ -36,8 +36,6 @@ def listing(path, mode):
 
     `mode` is "rgb", "grey", or "auto": colour when one image or more is stored in colour (a palette of greys is grey).
     """
-    if mode not in ("auto", "grey", "rgb"):
-        raise StageError(f"mode: found {mode!r}, expected auto, grey or rgb")
     names, others, colour = [], [], mode == "rgb"
 
     def undecided(name):
@@ -68,8 +66,6 @@ def load(path, places, colour, size=None):
     StageError
         Naming the image that cannot be read, or two of different sizes.
     """
-    if size is not None and size < 1:
-        raise StageError(f"size: found {size}, expected at least 1")
     counts = Counter(part for part, _ in places.values())
     arrays, first = {}, None
     with tqdm(total=len(places), unit=" images", mininterval=5) as bar:

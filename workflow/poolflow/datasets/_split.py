@@ -11,10 +11,6 @@ def split(labels, fraction, seed):
     Of a class with two rows or more at least one goes to each side; a single row, and rows without a label (-1), are
     for training. What a class gives depends on its own rows only.
     """
-    if not 0 < fraction < 1:
-        raise StageError(f"test_fraction: found {fraction}, expected more than 0 and less than 1")
-    if seed < 0:
-        raise StageError(f"split_seed: found {seed}, expected 0 or more")
     chosen = np.zeros(len(labels), bool)
     for label in np.unique(labels[labels >= 0]):
         rows = np.flatnonzero(labels == label)

@@ -11,6 +11,7 @@ import numpy as np
 from poolflow.datasets._tables import load as load_table
 
 LOCAL = ("path",)
+BOUNDS = {"test_fraction": "> 0, < 1", "split_seed": ">= 0"}
 
 
 def load(root, path: str, test_fraction: float = 0.2, split_seed: int = 0):

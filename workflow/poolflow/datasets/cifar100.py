@@ -7,10 +7,10 @@ cifar-100-python.tar.gz, or the unpacked cifar-100-python, in <data_root>.
 from torchvision.datasets import CIFAR100
 
 from poolflow.datasets._torchvision import cifar_files, load_cifar
-from poolflow.job import StageError
 
 SIZE = 50_000
 SHAPE = (32, 32, 3)
+BOUNDS = {"labels": "fine or coarse"}
 
 
 def files(labels="fine"):
@@ -20,6 +20,4 @@ def files(labels="fine"):
 
 def load(root, labels: str = "fine"):
     """Return the original images with the `labels` "fine" (100 classes) or "coarse" (20 superclasses)."""
-    if labels not in ("fine", "coarse"):
-        raise StageError(f"labels: found {labels!r}, expected fine or coarse")
     return load_cifar(CIFAR100, root, f"{labels}_labels", f"{labels}_label_names")

@@ -12,6 +12,7 @@ from poolflow.datasets._tables import load as load_table
 
 KIND = "features"
 LOCAL = ("path",)
+BOUNDS = {"test_fraction": "> 0, < 1", "split_seed": ">= 0"}
 
 
 def load(root, path: str, test_fraction: float = 0.2, split_seed: int = 0):

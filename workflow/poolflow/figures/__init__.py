@@ -1,7 +1,7 @@
 """Figures of a study's results, one file each; they become `results/<study>/figures/<FILE>.png`, or .svg.
 
-A file has `draw(results, **settings)`, which returns a matplotlib figure; `results` is a `poolflow.results.Results`, and
-settings are keys of the study's `figures` of the same names. Literals:
+A file has `draw(results, **settings)`, which returns a matplotlib figure; `results` is a `poolflow.results.Results`,
+and settings are keys of the study's `figures` of the same names. Literals:
 
 - NEEDS, what it reads: names of tables, or what tables may read (see `poolflow.tables`).
 - FILE, where it lies: its wildcards {dataset}, {learner}, {initial_pool}, {strategy}, {clustering} and {embedding} (a

@@ -1,4 +1,4 @@
-"""Overlap over the cycles: what labelled sets from different initial pools share, a line for each strategy, and chance."""
+"""Overlap over the cycles: what labelled sets from different initial pools share, a line for each strategy."""
 
 import matplotlib.pyplot as plt
 import seaborn as sns

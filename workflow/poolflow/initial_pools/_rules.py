@@ -2,7 +2,6 @@
 
 import numpy as np
 
-from poolflow.job import StageError
 from poolflow.kernels import quotas, top_k
 
 
@@ -35,14 +34,7 @@ def in_turn(clusters, preferred, size, rng, quota):
     -------
     (size,) int64
         The clusters in turn, round by round; one that has given its quota drops out.
-
-    Raises
-    ------
-    StageError
-        When `quota` is another word.
     """
-    if quota not in ("equal", "proportional"):
-        raise StageError(f"quota: found {quota!r}, expected equal or proportional")
     sizes = np.bincount(clusters[preferred])
     shares = quotas(sizes, size, rng, proportional=quota == "proportional")
     turns = rng.permutation(len(sizes))

@@ -12,12 +12,13 @@ from poolflow.job import StageError
 from poolflow.kernels import top_k
 
 NEEDS = ("scores",)
+BOUNDS = {"bins": ">= 2, <= initial_size"}
 
 
 def select(pool, size, rng, bins=5):
     """Return `size` rows, bin after bin from the top; of the last bin the lowest first."""
-    if not 2 <= bins <= size:
-        raise StageError(f"bins: found {bins}, expected 2..{size}, the size of the initial pool")
+    if bins > size:
+        raise StageError(f"bins: found {bins}, expected at most {size}, the size of the initial pool")
     ranked, scores = top_k(pool.scores, pool.size, pool.unlabeled)
     *upper, last = np.array_split(np.arange(pool.size), bins)
     shares = [len(part) for part in np.array_split(np.arange(size), bins)]

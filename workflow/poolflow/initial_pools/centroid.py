@@ -11,6 +11,7 @@ from poolflow.initial_pools import _rules
 
 NEEDS = ("features", "clusters")
 PRETEXT = "kmeans"
+BOUNDS = {"quota": "equal or proportional"}
 
 
 def select(pool, size, rng, quota="equal"):

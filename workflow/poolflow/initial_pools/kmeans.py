@@ -9,6 +9,7 @@ from poolflow.initial_pools import _rules
 
 NEEDS = ("clusters",)
 PRETEXT = "kmeans"
+BOUNDS = {"quota": "equal or proportional"}
 
 
 def select(pool, size, rng, quota="equal"):

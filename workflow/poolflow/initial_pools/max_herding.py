@@ -9,6 +9,7 @@ from poolflow.kernels import max_herding, unit
 
 NEEDS = ("features",)
 PRETEXT = "simclr"
+BOUNDS = {"sigma": "> 0"}
 
 
 def select(pool, size, rng, sigma=1.0):

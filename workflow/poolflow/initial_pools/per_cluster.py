@@ -9,6 +9,7 @@ O(N log N).
 from poolflow.initial_pools import _rules
 
 NEEDS = ("clusters",)
+BOUNDS = {"quota": "equal or proportional"}
 
 
 def select(pool, size, rng, quota="equal"):

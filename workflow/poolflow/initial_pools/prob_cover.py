@@ -9,6 +9,7 @@ from poolflow.kernels import prob_cover, unit
 
 NEEDS = ("features",)
 PRETEXT = "simclr"
+BOUNDS = {"delta": "> 0"}
 
 
 def select(pool, size, rng, delta=0.2):

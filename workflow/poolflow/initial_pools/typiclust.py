@@ -11,6 +11,7 @@ from poolflow.kernels import typiclust, unit
 
 NEEDS = ("features",)
 PRETEXT = "simclr"
+BOUNDS = {"max_clusters": ">= 1", "neighbours": ">= 1"}
 
 
 def select(pool, size, rng, max_clusters: int = 500, neighbours: int = 20):

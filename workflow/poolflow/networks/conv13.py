@@ -13,6 +13,7 @@ from torch import nn
 INPUTS = ("images",)
 MIN_SIDE = 12
 TAPS = ("layers.9", "layers.20")
+BOUNDS = {"noise": ">= 0", "dropout": ">= 0, < 1"}
 
 
 class Network(nn.Module):

@@ -11,6 +11,7 @@ from torch import nn
 INPUTS = ("images",)
 MIN_SIDE = 16
 TAPS = ("features.2", "features.5")
+BOUNDS = {"first": ">= 1", "second": ">= 1", "hidden": ">= 1", "dropout": ">= 0, < 1"}
 
 
 class Network(nn.Module):

@@ -10,6 +10,7 @@ import torch
 from torch import nn
 
 INPUTS = ("images", "features")
+BOUNDS = {"dropout": ">= 0, < 1"}
 
 
 class Network(nn.Module):

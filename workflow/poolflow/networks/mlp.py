@@ -11,6 +11,7 @@ import torch
 from torch import nn
 
 INPUTS = ("images", "features")
+BOUNDS = {"hidden": ">= 1", "layers": ">= 0", "dropout": ">= 0, < 1"}
 
 
 class Network(nn.Module):

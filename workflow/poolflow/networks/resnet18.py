@@ -14,6 +14,7 @@ from torchvision.models.resnet import BasicBlock, ResNet
 INPUTS = ("images",)
 MIN_SIDE = 8
 TAPS = ("body.3", "body.4", "body.5")
+BOUNDS = {"projection": ">= 0", "dropout": ">= 0, < 1"}
 
 
 class Network(nn.Module):

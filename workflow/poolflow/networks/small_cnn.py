@@ -6,6 +6,7 @@ from torch import nn
 INPUTS = ("images",)
 MIN_SIDE = 4
 TAPS = ("features.1", "features.4")
+BOUNDS = {"width": ">= 1", "hidden": ">= 1", "dropout": ">= 0, < 1"}
 
 
 class Network(nn.Module):

@@ -14,6 +14,7 @@ from torchvision.models.vgg import cfgs, make_layers
 INPUTS = ("images",)
 MIN_SIDE = 32
 TAPS = ("features.0.6", "features.0.13", "features.0.23", "features.0.33", "features.0.43")
+BOUNDS = {"hidden": ">= 1", "dropout": ">= 0, < 1"}
 
 
 class Network(nn.Module):

@@ -5,8 +5,6 @@ from itertools import pairwise
 import torch.nn.functional as F
 from torch import nn
 
-from poolflow.job import StageError
-
 HALVINGS = 4
 
 
@@ -20,8 +18,6 @@ class Autoencoder(nn.Module):
 
     def __init__(self, shape, width, outputs):
         super().__init__()
-        if min(width, outputs) < 1:
-            raise StageError(f"width, latent: found {width} and {outputs}, expected at least 1")
         self.height, self.side, channels = shape
         self.grid = tuple(-(-length // 2**HALVINGS) for length in (self.height, self.side))
         widths = [channels, *(width * 2**step for step in range(HALVINGS))]

@@ -14,12 +14,23 @@ import torch.nn.functional as F
 from torch import nn
 
 from poolflow.job import StageError
-from poolflow.task import one_of
 from poolflow.training import networks, views
 
 NETWORK = True
 GIVES = ("features", "clusters")
 LENGTH = 10.0  # of the features before the last layer
+BOUNDS = {
+    "many": ">= 2, <= pool",
+    "epochs": ">= 1",
+    "batch_size": ">= 2",
+    "optimizer": "adam or adamw or lars or sgd",
+    "learning_rate": "> 0",
+    "weight_decay": ">= 0",
+    "crop": ">= 0, <= 1",
+    "precision": "float32 or bfloat16",
+    "clusters": ">= 1, <= pool",
+    "starts": ">= 1",
+}
 
 
 class Model(nn.Module):
@@ -38,8 +49,8 @@ class Model(nn.Module):
 def build(task, many: int | None = None):
     """Return the untrained model for `many` clusters; ten for each class unless set, as in the paper."""
     many = 10 * task.classes if many is None else many
-    if not 1 < many <= task.size:
-        raise StageError(f"many: found {many}, expected 2..{task.size}, the number of images in the pool")
+    if many > task.size:
+        raise StageError(f"many: found {many}, expected at most the {task.size} images in the pool")
     network = task.network()
     return Model(network, networks.width(network, task.shape), many)
 
@@ -57,7 +68,6 @@ def train(
     precision="float32",
 ):
     """Train, with new clusters before each epoch."""
-    one_of("precision", precision, "float32", "bfloat16")
     updates = task.optimizer(model.parameters(), optimizer, learning_rate, weight_decay)
     for epoch in task.epochs(epochs, model=model, optimizer=updates):
         model.eval()
@@ -91,8 +101,6 @@ def features(task, model):
 def clusters(task, model, clusters: int | None = None, starts: int = 3):
     """Return the cluster of each image (N,) and the number of clusters."""
     count = task.classes if clusters is None else clusters
-    if not 0 < count <= task.size:
-        raise StageError(f"clusters: found {count}, expected 1..{task.size}, the number of images in the pool")
-    if starts < 1:
-        raise StageError(f"starts: found {starts}, expected at least 1")
+    if count > task.size:
+        raise StageError(f"clusters: found {count}, expected at most the {task.size} images in the pool")
     return k_means(task, model, count, task.rng("clusters"), starts)[0], count

@@ -12,6 +12,15 @@ from poolflow.job import StageError
 from poolflow.pretext._autoencoder import Autoencoder, signed, square
 
 GIVES = ("features", "scores")
+BOUNDS = {
+    "width": ">= 1",
+    "latent": ">= 1",
+    "epochs": ">= 1",
+    "batch_size": ">= 2",
+    "optimizer": "adam or adamw or lars or sgd",
+    "learning_rate": "> 0",
+    "weight_decay": ">= 0",
+}
 
 
 class Model(nn.Module):

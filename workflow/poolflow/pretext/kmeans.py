@@ -15,6 +15,7 @@ GIVES = ("clusters",)
 OF = "simclr"
 BASE = ("features",)
 SAMPLE = 2000
+BOUNDS = {"clusters": "silhouette or >= 1, <= pool", "starts": ">= 1", "most": ">= 2"}
 
 
 def clusters(task, model, clusters: int | str | None = None, starts: int = 3, most: int = 30):
@@ -22,8 +23,6 @@ def clusters(task, model, clusters: int | str | None = None, starts: int = 3, mo
     from sklearn.cluster import KMeans
     from sklearn.metrics import silhouette_score
 
-    if starts < 1 or most < 2:
-        raise StageError(f"starts, most: found {starts} and {most}, expected at least 1 and 2")
     features = task.features
     count, rng = task.classes if clusters is None else clusters, task.rng("clusters")
     if count == "silhouette":
@@ -32,7 +31,7 @@ def clusters(task, model, clusters: int | str | None = None, starts: int = 3, mo
         for k in range(2, min(most, len(np.unique(sample, axis=0)) - 1) + 1):
             scores[k] = silhouette_score(sample, KMeans(k, n_init=starts, random_state=seed).fit_predict(sample))
         count = max(scores, key=scores.get, default=1)
-    if isinstance(count, str) or not 0 < count <= task.size:
-        raise StageError(f"clusters: found {count!r}, expected silhouette or 1..{task.size}, the images in the pool")
+    if count > task.size:
+        raise StageError(f"clusters: found {count}, expected at most the {task.size} images in the pool")
     kmeans = KMeans(count, n_init=starts, random_state=int(rng.integers(2**31)), copy_x=False)
     return kmeans.fit_predict(features), count

@@ -10,11 +10,19 @@ import torch.nn.functional as F
 from torch import nn
 
 from poolflow.job import StageError
-from poolflow.task import one_of
 from poolflow.training import networks
 
 NETWORK = True
 GIVES = ("features", "scores")
+BOUNDS = {
+    "epochs": ">= 1",
+    "batch_size": ">= 2",
+    "optimizer": "adam or adamw or lars or sgd",
+    "learning_rate": "> 0",
+    "weight_decay": ">= 0",
+    "schedule": "constant or cosine",
+    "precision": "float32 or bfloat16",
+}
 
 
 class Model(nn.Module):
@@ -51,7 +59,6 @@ def train(
     precision="float32",
 ):
     """Train on the four rotations of each image of a batch, mirrored or not if `flip`."""
-    one_of("precision", precision, "float32", "bfloat16")
     updates = task.optimizer(model.parameters(), optimizer, learning_rate, weight_decay)
     for _ in task.epochs(epochs, model=model, optimizer=updates):
         for rows in task.batches(batch_size):

@@ -17,7 +17,6 @@ import torch.nn.functional as F
 from torch import nn
 
 from poolflow.job import StageError
-from poolflow.task import one_of
 from poolflow.training import networks, views
 
 NETWORK = True
@@ -26,6 +25,20 @@ OF = "simclr"
 BASE = ("features", "model")
 LENGTH = 10.0  # of the features before the last layer: of another scale they would start all in one cluster
 BLOCK = 16_000_000  # similarities held at a time
+BOUNDS = {
+    "clusters": ">= 2, <= pool",
+    "epochs": ">= 1",
+    "batch_size": ">= 2",
+    "neighbours": ">= 1, < pool",
+    "entropy": ">= 0",
+    "self_epochs": ">= 0",
+    "self_batch_size": ">= 2",
+    "threshold": ">= 0, < 1",
+    "optimizer": "adam or adamw or lars or sgd",
+    "learning_rate": "> 0",
+    "weight_decay": ">= 0",
+    "precision": "float32 or bfloat16",
+}
 
 
 class Model(nn.Module):
@@ -67,9 +80,8 @@ def train(
     precision="float32",
 ):
     """Train both phases, from the weights of the task that this one builds on."""
-    one_of("precision", precision, "float32", "bfloat16")
-    if not 0 < neighbours < task.size:
-        raise StageError(f"neighbours: found {neighbours}, expected 1..{task.size - 1}, fewer than the images")
+    if neighbours >= task.size:
+        raise StageError(f"neighbours: found {neighbours}, expected less than the {task.size} images in the pool")
     trained = {key.removeprefix("network."): value for key, value in task.base.items() if key.startswith("network.")}
     model.network.load_state_dict(trained)
     nearest = nearest_neighbours(torch.from_numpy(task.features).to(task.device), neighbours)

@@ -15,12 +15,28 @@ import torch.nn.functional as F
 from torch import nn
 
 from poolflow.job import StageError
-from poolflow.task import one_of
 from poolflow.training import networks, views
 
 NETWORK = True
 GIVES = ("features", "scores")
 JITTER = 0.4  # of the jittered variant, as in training
+BOUNDS = {
+    "projection": ">= 1",
+    "epochs": ">= 1",
+    "batch_size": ">= 2",
+    "temperature": "> 0",
+    "optimizer": "adam or adamw or lars or sgd",
+    "learning_rate": "> 0",
+    "weight_decay": ">= 0",
+    "schedule": "constant or cosine",
+    "crop": ">= 0, <= 1",
+    "blur": ">= 0, <= 1",
+    "jitter": ">= 0",
+    "grey": ">= 0, <= 1",
+    "precision": "float32 or bfloat16",
+    "layer": "penultimate or projection",
+    "negatives": ">= 1, < pool",
+}
 
 
 class Model(nn.Module):
@@ -39,8 +55,6 @@ class Model(nn.Module):
 
 def build(task, projection=128):
     """Return the untrained model, with a projection to that many dimensions."""
-    if projection < 1:
-        raise StageError(f"projection: found {projection}, expected at least 1")
     network = task.network()
     return Model(network, networks.width(network, task.shape), projection)
 
@@ -63,9 +77,6 @@ def train(
     precision="float32",
 ):
     """Train on two views of each image in a batch; `crop` to `grey` are those of `poolflow.training.views.view`."""
-    if not temperature > 0:
-        raise StageError(f"temperature: found {temperature}, expected more than 0")
-    one_of("precision", precision, "float32", "bfloat16")
     updates = task.optimizer(model.parameters(), optimizer, learning_rate, weight_decay)
     for _ in task.epochs(epochs, model=model, optimizer=updates):
         for rows in task.batches(batch_size):
@@ -89,7 +100,6 @@ def features(task, model, layer="penultimate"):
 
     The published code clusters the projection.
     """
-    one_of("layer", layer, "penultimate", "projection")
 
     def unit(images, rows):
         hidden, projected = model(task.normalise(images))
@@ -100,10 +110,8 @@ def features(task, model, layer="penultimate"):
 
 def scores(task, model, negatives=512, temperature=0.1):
     """Return each image's mean contrastive loss (N,) in nats."""
-    if not 0 < negatives < task.size:
-        raise StageError(f"negatives: found {negatives}, expected 1..{task.size - 1}, less than the pool's size")
-    if not temperature > 0:
-        raise StageError(f"temperature: found {temperature}, expected more than 0")
+    if negatives >= task.size:
+        raise StageError(f"negatives: found {negatives}, expected less than the {task.size} images in the pool")
     # One more than needed: an image that is among them has the others, every other image those but the last.
     drawn = task.rng("negatives").choice(task.size, negatives + 1, replace=False)
     others = torch.from_numpy(task.map(lambda images, rows: model(task.normalise(images))[1], torch.from_numpy(drawn)))

@@ -12,9 +12,21 @@ from torch import nn
 
 from poolflow.job import StageError
 from poolflow.pretext._autoencoder import Autoencoder, signed, square
-from poolflow.task import Best, one_of
+from poolflow.task import Best
 
 GIVES = ("features", "scores")
+BOUNDS = {
+    "width": ">= 1",
+    "latent": ">= 1",
+    "epochs": ">= 1",
+    "batch_size": ">= 2",
+    "optimizer": "adam or adamw or lars or sgd",
+    "learning_rate": "> 0",
+    "weight_decay": ">= 0",
+    "kl": ">= 0",
+    "validation": "> 0, < 1",
+    "score": "reconstruction or total",
+}
 
 
 class Model(nn.Module):
@@ -82,5 +94,4 @@ def features(task, model):
 
 def scores(task, model, score="reconstruction", kl=128.0):
     """Return each image's loss (N,): its "reconstruction" error, or the "total"."""
-    one_of("score", score, "reconstruction", "total")
     return total(task, model, kl if score == "total" else 0.0)

@@ -2,8 +2,6 @@
 
 import numpy as np
 
-from poolflow.job import StageError
-
 
 def select_sets(pool, budget, rng, score, sets, size):
     """Return `budget` unlabelled rows made of the best sets, best set first, and for each row the score of its set.
@@ -20,9 +18,6 @@ def select_sets(pool, budget, rng, score, sets, size):
     score : function
         Maps a set, (at most `size`,) pool rows, to a float; higher means "ask first".
     """
-    for name, value in (("sets", sets), ("size", size)):
-        if value < 1:
-            raise StageError(f"{name}: found {value}, expected at least 1")
     rows = pool.unlabeled
     classes = pool.probs[rows].argmax(axis=1)
     chosen, scores = [], []

@@ -11,6 +11,7 @@ from poolflow.job import StageError
 from poolflow.kernels import bait
 
 NEEDS = ("probs", "features")
+BOUNDS = {"regularisation": "> 0"}
 
 
 def select(pool, budget, rng, regularisation: float = 1.0):

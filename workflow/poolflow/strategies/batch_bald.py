@@ -9,6 +9,7 @@ Cost: T passes with dropout; O(joint_samples T C) for each candidate that a boun
 from poolflow.kernels import batch_bald
 
 NEEDS = ("mc_probs",)
+BOUNDS = {"joint_samples": ">= 1"}
 
 
 def select(pool, budget, rng, joint_samples: int = 10_000):

@@ -13,6 +13,7 @@ from scipy.cluster.hierarchy import fcluster, linkage
 from poolflow.kernels import margin, top_k
 
 NEEDS = ("probs", "features")
+BOUNDS = {"factor": ">= 1"}
 
 
 def select(pool, budget, rng, factor: int = 10):

@@ -11,6 +11,7 @@ from poolflow.kernels import margin, top_k
 from poolflow.strategies._features import centres
 
 NEEDS = ("probs", "features")
+BOUNDS = {"factor": ">= 1"}
 
 
 def select(pool, budget, rng, factor: int = 10):

@@ -12,6 +12,7 @@ import numpy as np
 from poolflow.strategies._features import centres
 
 NEEDS = ("probs", "features", "mc_probs")
+BOUNDS = {"passes": ">= 1"}
 
 
 def select(pool, budget, rng, passes: int = 3):

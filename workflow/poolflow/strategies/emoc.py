@@ -13,20 +13,16 @@ import numpy as np
 import torch
 from tqdm import tqdm
 
-from poolflow.job import StageError
 from poolflow.kernels import top_k
 from poolflow.kernels.emoc import output_change
 from poolflow.training.of_pool import network_of
 
 NEEDS = ("model", "images")
+BOUNDS = {"references": ">= 1", "candidates": "0 or >= budget"}
 
 
 def select(pool, budget, rng, references: int = 100, candidates: int = 1000, expected: bool = False):
     """Return the `budget` candidates of the highest score, best first."""
-    if references < 1:
-        raise StageError(f"references: found {references}, expected at least 1")
-    if candidates and candidates < budget:
-        raise StageError(f"candidates: found {candidates}, expected at least the budget of {budget}, or 0 for all")
     network, normalise = network_of(pool)
     drawn = rng.choice(pool.size, min(references, pool.size), replace=False)
     others = normalise(torch.from_numpy(pool.images[drawn]))

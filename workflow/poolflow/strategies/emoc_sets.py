@@ -14,18 +14,16 @@ other y'(X') that it meets; memory does not grow with the sets.
 import torch
 from tqdm import tqdm
 
-from poolflow.job import StageError
 from poolflow.kernels.emoc import output_change
 from poolflow.strategies._sets import select_sets
 from poolflow.training.of_pool import network_of
 
 NEEDS = ("model", "images", "probs")
+BOUNDS = {"sets": ">= 1", "size": ">= 1", "references": ">= 1"}
 
 
 def select(pool, budget, rng, sets: int = 1000, size: int = 25, references: int = 100):
     """Return `budget` unlabelled rows, set after set, and the score of each one's set."""
-    if references < 1:
-        raise StageError(f"references: found {references}, expected at least 1")
     network, normalise = network_of(pool)
     drawn = rng.choice(pool.size, min(references, pool.size), replace=False)
     others = normalise(torch.from_numpy(pool.images[drawn]))

@@ -8,17 +8,15 @@ the predicted loss, of which only the order has a meaning. The paper looks for t
 drawn at random, `subset=10000`. Cost: one forward pass over the pool, and the module in training; then O(N log N).
 """
 
-from poolflow.job import StageError
 from poolflow.kernels import top_k
 
 NEEDS = ("predicted_loss",)
+BOUNDS = {"subset": "0 or >= budget"}
 
 
 def select(pool, budget, rng, subset=0):
     """Return the `budget` unlabelled rows of the highest score, best first; of `subset` random ones, 0 for all."""
     rows = pool.unlabeled
-    if subset and subset < budget:
-        raise StageError(f"subset: found {subset}, expected 0 or at least the {budget} images asked for")
     if 0 < subset < len(rows):
         rows = rng.choice(rows, subset, replace=False)
         rows.sort()

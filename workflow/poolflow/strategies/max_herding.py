@@ -8,6 +8,7 @@ pool, then O(N^2 D) once and O(N D) for each image looked at again; memory O(N D
 from poolflow.kernels import max_herding, unit
 
 NEEDS = ("features",)
+BOUNDS = {"sigma": "> 0"}
 
 
 def select(pool, budget, rng, sigma=1.0):

@@ -11,6 +11,7 @@ from poolflow.kernels import least_confidence
 from poolflow.strategies._sets import select_sets
 
 NEEDS = ("probs",)
+BOUNDS = {"sets": ">= 1", "size": ">= 1"}
 
 
 def select(pool, budget, rng, sets: int = 1000, size: int = 25):

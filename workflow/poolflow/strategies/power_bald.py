@@ -7,6 +7,7 @@ replacement with probabilities in proportion to BALD ** beta. Cost: as BALD.
 from poolflow.kernels import power_bald
 
 NEEDS = ("mc_probs",)
+BOUNDS = {"beta": "> 0"}
 
 
 def select(pool, budget, rng, beta=1.0):

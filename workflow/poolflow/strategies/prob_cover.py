@@ -8,6 +8,7 @@ memory 14 bytes for each pair of images nearer than delta.
 from poolflow.kernels import prob_cover, unit
 
 NEEDS = ("features",)
+BOUNDS = {"delta": "> 0"}
 
 
 def select(pool, budget, rng, delta=0.2):

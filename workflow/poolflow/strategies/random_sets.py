@@ -10,6 +10,7 @@ Cost: one forward pass over the pool, then O(N C + M (N + K)) for M sets of K.
 from poolflow.strategies._sets import select_sets
 
 NEEDS = ("probs",)
+BOUNDS = {"sets": ">= 1", "size": ">= 1"}
 
 
 def select(pool, budget, rng, sets: int = 1000, size: int = 25):

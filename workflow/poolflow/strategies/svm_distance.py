@@ -14,6 +14,7 @@ from poolflow.job import StageError
 from poolflow.kernels import top_k
 
 NEEDS = ("features", "labels")
+BOUNDS = {"C": "> 0"}
 
 
 def select(pool, budget, rng, C: float = 1.0):
@@ -26,8 +27,6 @@ def select(pool, budget, rng, C: float = 1.0):
             f"svm_distance: found {len(found)} class among the {len(rows)} labelled images that have a label, "
             "expected at least 2; write a larger initial_size"
         )
-    if not C > 0:
-        raise StageError(f"C: found {C}, expected more than 0")
     features = pool.features.astype(np.float64)
     deviation = features.std(axis=0)
     features = (features - features.mean(axis=0)) / np.where(deviation > 0, deviation, 1)

@@ -9,6 +9,7 @@ and the neighbours within clusters, O(N^2 D / K).
 from poolflow.kernels import typiclust, unit
 
 NEEDS = ("features",)
+BOUNDS = {"max_clusters": ">= 1", "neighbours": ">= 1"}
 
 
 def select(pool, budget, rng, max_clusters: int = 500, neighbours: int = 20):

@@ -12,6 +12,7 @@ from sklearn.neighbors import NearestNeighbors
 from poolflow.kernels import margin, max_herding, unit
 
 NEEDS = ("probs", "features")
+BOUNDS = {"sigma": "> 0"}
 
 
 def select(pool, budget, rng, sigma=1.0):

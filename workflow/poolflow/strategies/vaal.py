@@ -28,6 +28,16 @@ from poolflow.training.device import device as device_of
 
 NEEDS = ("images",)
 HIDDEN = 512  # units of the discriminator
+BOUNDS = {
+    "latent": ">= 1",
+    "width": ">= 1",
+    "epochs": ">= 1",
+    "batch_size": ">= 1",
+    "learning_rate": "> 0",
+    "beta": ">= 0",
+    "adversary": ">= 0",
+    "device": "auto or cpu or cuda",
+}
 
 
 def select(
@@ -48,9 +58,6 @@ def select(
         raise StageError("vaal takes images, but the data set holds features")
     if min(pool.images.shape[1:3]) < 2:
         raise StageError("vaal takes images of 2 x 2 at least, found {} x {}".format(*pool.images.shape[1:3]))
-    for name, value in {"latent": latent, "width": width, "epochs": epochs, "batch_size": batch_size}.items():
-        if value < 1:
-            raise StageError(f"{name}: found {value}, expected 1 or more")
     device = device_of({"threads": torch.get_num_threads(), "device": device, "deterministic": True})
     torch.manual_seed(int(rng.integers(2**63)))
     images, labeled = torch.from_numpy(pool.images).to(device), torch.from_numpy(pool.labeled)

@@ -1,6 +1,7 @@
 """What settings of a study do not go together, named one a line."""
 
 from poolflow.study import plugins
+from poolflow.study.bounds import refusal
 from poolflow.study.counts import pool_size
 
 
@@ -9,6 +10,7 @@ def together(study, problems):
     check_pretext(study, problems)
     check_training(study, problems)
     check_data(study, problems)
+    check_bounds(study, problems)
 
 
 def check_training(study, problems):
@@ -149,28 +151,44 @@ def quantities(study, name):
 
 def check_bounds(study, problems):
     """Add a line for each parameter of a plugin, set or left at its default, that is not what the plugin accepts."""
-    entries = [
-        (f"{key}.{name}", kind, entry["plugin"], entry["parameters"])
-        for key, kind in KEYS.items()
-        for name, entry in study[key].items()
-    ]
-    for key in ("learners", "pretext"):
-        entries += [
-            (f"{key}.{name}" + ".network" * (key == "pretext"), "networks", network["network"], network["parameters"])
-            for name, entry in study[key].items()
-            if (network := entry["network"])
-        ]
-    found = [quantities(study, name) for name in study["datasets"]]
-    for where, kind, plugin, parameters in entries:
+    found = [quantities(study, name) for name in study["datasets"]] or [{}]
+    for where, kind, plugin, parameters, functions in parametrised(study):
         bounds = plugins.literals(kind, plugin).get("BOUNDS", {})
-        values = plugins.defaults(kind, plugin) | parameters
-        for name, text in bounds.items():
-            if name not in values:
-                continue
-            words = next(filter(None, (refusal(text, values[name], known) for known in found)), None)
+        values = {}
+        for function in functions:
+            values |= plugins.defaults(kind, plugin, function)
+        for name, value in (values | parameters).items():
+            words = next(filter(None, (refusal(bounds.get(name), value, known) for known in found)), None)
             if words:
                 default = "" if name in parameters else ", the default"
-                problems.append(f"{where}.{name}: found {values[name]!r}{default}, expected {words}")
+                problems.append(f"{where}.{name}: found {value!r}{default}, expected {words}")
+
+
+def parametrised(study):
+    """Yield (key, kind, plugin, its parameters, its functions that the study calls) for all plugins of a study."""
+    for key in ("datasets", "learners", "initial_pools", "strategies"):
+        for name, entry in study[key].items():
+            yield f"{key}.{name}", key, entry["plugin"], entry["parameters"], plugins.KINDS[key][1]
+    for name, entry in study["pretext"].items():
+        functions = {"build", "train", *outputs_used(study, name)}
+        yield f"pretext.{name}", "pretext", entry["plugin"], entry["parameters"], functions
+    for key, inside in (("learners", ""), ("pretext", ".network")):
+        for name, entry in study[key].items():
+            if network := entry["network"]:
+                yield f"{key}.{name}{inside}", "networks", network["network"], network["parameters"], ["__init__"]
+
+
+def outputs_used(study, task):
+    """Return the outputs of a pretext task that an initial pool, a strategy or another task uses."""
+    used = set()
+    for key in ("initial_pools", "strategies"):
+        for entry in study[key].values():
+            if entry["pretext"] == task:
+                used |= plugins.GIVES.intersection(entry["facts"]["NEEDS"])
+    for entry in study["pretext"].values():
+        if entry["of"] == task:
+            used |= {"features"}.intersection(entry["facts"].get("BASE", ()))
+    return used
 
 
 def check_given(study, name, initial_pool, settings, problems):

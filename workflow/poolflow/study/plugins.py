@@ -125,6 +125,21 @@ def parameters(kind, name, function=None):
     return found
 
 
+@lru_cache
+def defaults(kind, name, function=None):
+    """Return the literal defaults of what `parameters` returns: {name: value}."""
+    found = {}
+    for node in ast.walk(_tree(kind, name)):
+        if isinstance(node, ast.FunctionDef) and node.name in KINDS[kind][1] and function in (node.name, None):
+            arguments = node.args
+            pairs = [*zip(reversed(arguments.args), reversed(arguments.defaults), strict=False)]
+            pairs += zip(arguments.kwonlyargs, arguments.kw_defaults, strict=True)
+            for argument, default in pairs:
+                if default is not None:
+                    found[argument.arg] = ast.literal_eval(default)
+    return {key: value for key, value in found.items() if key in parameters(kind, name, function)}
+
+
 def _types(annotation, default):
     """Return the accepted types and their text, from a parameter's annotation or else from its default."""
     if annotation is not None:

@@ -1,7 +1,7 @@
 """Which tables and figures a study has, which files each is made of, and what its job is given.
 
-A plugin's literals say it: NEEDS what it reads; AT_LEAST from how many on there is something to say; FILE where a figure
-lies, whose wildcards say once for what it is drawn; and the others that the `__init__` of the two folders explain.
+A plugin's literals say it: NEEDS what it reads; AT_LEAST from how many on there is something to say; FILE where a
+figure lies, whose wildcards say once for what it is drawn; and others that the `__init__` of the two folders explain.
 """
 
 import itertools

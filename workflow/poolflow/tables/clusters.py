@@ -1,8 +1,8 @@
 """Clusters: how well the clusters of the pretext tasks agree with the classes.
 
 `clusters` is how many the task was asked for, `empty` how many of them have no image, `smallest` and `largest` the
-sizes of the others; `labeled` is how many images have a label, over which `acc`, `nmi` and `ari` are taken, fractions as
-in Table 2 of Chandra et al. (2021).
+sizes of the others; `labeled` is how many images have a label, over which `acc`, `nmi` and `ari` are taken, fractions
+as in Table 2 of Chandra et al. (2021).
 """
 
 import itertools

@@ -1,8 +1,8 @@
 """Hard classes: whether the classes most frequent in an initial pool are those that stay hard to the last cycle.
 
-How many of the `compared` classes most frequent in the initial pool are among as many of least test accuracy in the last
-cycle, mean and standard deviation (of a sample, n - 1) over the seeds, and how many would be by chance (Chandra et al.
-2021, section 5.3.1).
+How many of the `compared` classes most frequent in the initial pool are among as many of least test accuracy in the
+last cycle, mean and standard deviation (of a sample, n - 1) over the seeds, and how many would be by chance (Chandra et
+al. 2021, section 5.3.1).
 """
 
 import itertools
@@ -45,7 +45,8 @@ def class_accuracy(metrics, chain, classes):
     accuracy = metrics.get("test_class_accuracy", untested)
     if len(accuracy) != classes:
         raise StageError(
-            f"metrics.json of {'/'.join(chain)}: found test_class_accuracy of {len(accuracy)} classes, expected {classes}"
+            f"metrics.json of {'/'.join(chain)}: found test_class_accuracy of {len(accuracy)} classes, expected "
+            f"{classes}"
         )
     return np.array(accuracy, np.float64)
 

@@ -1,7 +1,7 @@
 """Overlap of the initial pools: the images that two pools have in common, as a share of a pool's size.
 
-Mean and standard deviation (of a sample, n - 1) over the seeds, and the share that two random pools of that size have in
-common on average. An image and its mirror or copy are two images.
+Mean and standard deviation (of a sample, n - 1) over the seeds, and the share that two random pools of that size have
+in common on average. An image and its mirror or copy are two images.
 """
 
 import itertools

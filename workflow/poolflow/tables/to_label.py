@@ -1,7 +1,8 @@
 """What to label next: the images that the last cycle of each chain asks for, in the order asked for.
 
-`rank` counts from 1, `file` is the path below the data set's `path`, and `label` is empty where there is none yet. With
-`cycles: 0` they are those of the initial pools: the same for every learner and strategy, so these columns are not there.
+`rank` counts from 1, `file` is the path below the data set's `path`, and `label` is empty where there is none yet.
+With `cycles: 0` they are those of the initial pools: the same for every learner and strategy, so these columns are not
+there.
 """
 
 import numpy as np
