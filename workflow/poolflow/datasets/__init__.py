@@ -18,7 +18,7 @@ Further, where it applies:
   `load`'s own business.
 - `KIND = "features"`: a table of ready features, float (N, D), in place of the images.
 - `LOCAL = ("path",)`: the parameters that are paths of the user's own data, relative to `root` unless absolute.
-- `BOUNDS`: what the parameters accept beyond their types, see `poolflow.bounds`.
+- `BOUNDS`: what the parameters accept beyond their types, see `poolflow.study.bounds`.
 - `NAMES = True`: `load` returns names, so `to_label.csv` can say which files to label.
 - SIZE (training images), CLASSES and SHAPE (height, width, channels), where they are known beforehand, let a wrong
   config be refused before anything runs.

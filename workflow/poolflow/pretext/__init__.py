@@ -10,5 +10,5 @@ output is made again only when one of its own or of `build` changes, and what co
 Literals: NETWORK = True for a task that trains the network of the study (`task.network()`, at `model.network`); INPUTS
 says what it takes, "images" or "features", ("images",) if it is missing; OF names the task that it builds on unless the
 config names another, and BASE what it uses of that: "features" and "model"; BOUNDS says what the parameters accept,
-see `poolflow.bounds`.
+see `poolflow.study.bounds`.
 """

@@ -25,18 +25,18 @@ import os
 import re
 from collections import Counter, defaultdict
 from dataclasses import dataclass
-from functools import lru_cache
 from pathlib import Path
 from statistics import linear_regression, median
+from unittest import mock
 
 from snakemake import cli
+from snakemake.api import WorkflowApi
 from snakemake.logging import logger
 from snakemake_interface_logger_plugins.common import LogEvent
 
 from poolflow.running.gpus import visible
 
-RULES = Path(__file__).parents[2] / "rules"
-WILDCARDS = {"seed": "[0-9]+", "cycle": "[0-9]+", "initial_pool": "[^/+]+", "chain": "[^/]+(?:/[^/]+)?"}
+WILDCARDS = {"seed": "[0-9]+", "cycle": "[0-9]+", "initial_pool": "[^/+]+", "chain": "[^/]+(?:/[^/]+)?", "figure": ".+"}
 # What Snakemake's reasons begin with, the first that holds, and the word for it here.
 REASONS = {
     "Forced execution": "forced",
@@ -128,42 +128,46 @@ def why(reason):
 
 
 def dry_run(arguments):
-    """Return the jobs that Snakemake would run, in an order in which they can, and the outputs that a cache holds.
+    """Return the jobs that Snakemake would run, in an order in which they can, the outputs of a cache, and the rules.
 
     Raises SystemExit, Snakemake having said why, when it cannot plan.
     """
-    seen = DryRun()
+    seen, workflows = DryRun(), []
+    dag = WorkflowApi.dag
+
+    def noted(api, *args, **kwargs):
+        workflows.append(api._workflow)
+        return dag(api, *args, **kwargs)
+
     logger.addFilter(seen)
     try:
-        cli.main(["--dry-run", *arguments])
+        with mock.patch.object(WorkflowApi, "dag", noted):
+            cli.main(["--dry-run", *arguments])
     except SystemExit as end:
         if end.code:
             raise
     finally:
         logger.removeFilter(seen)
-    return seen.jobs, seen.cached
+    return seen.jobs, seen.cached, workflows[0].rules
 
 
-@lru_cache
-def rule_files():
+def rule_files(rules):
     """Return {rule: (pattern of its benchmark file, patterns of its outputs)}, below benchmarks/ and results/<study>/.
 
     Rules whose benchmark has a name of its own come first: a `predict` job's is called like the output it makes.
     """
     found = {}
-    for path in sorted(RULES.glob("*.smk")):
-        for text in re.split(r"^(?=rule )", path.read_text(), flags=re.MULTILINE)[1:]:
-            benchmark = re.search(r'"<benchmarks>/([^"]+)"', text)
-            outputs = re.search(r"^    output:\n((?: {8}.*\n)+)", text, re.MULTILINE)
-            if benchmark and outputs:
-                name = re.match(r"rule (\w+)", text).group(1)
-                found[name] = benchmark.group(1), tuple(re.findall(r'"<results>/([^"]+)"', outputs.group(1)))
+    for rule in rules:
+        if rule.benchmark:
+            paths = [re.sub(r"\{(\w+),[^{}]*\}", r"{\1}", str(path)) for path in (rule.benchmark, *rule.output)]
+            benchmark, *outputs = (path.split("/", 2)[2] for path in paths)
+            found[rule.name] = benchmark.removeprefix("benchmarks/"), tuple(outputs)
     return dict(sorted(found.items(), key=lambda item: "{" in item[1][0].rpartition("/")[2]))
 
 
-def earlier_jobs(results):
-    """Return the jobs that left a benchmark file below `results`."""
-    patterns = {rule: matching(path) for rule, (path, _) in rule_files().items()}
+def earlier_jobs(results, files):
+    """Return the jobs that left a benchmark file below `results`, of the rules in `files` (see `rule_files`)."""
+    patterns = {rule: matching(path) for rule, (path, _) in files.items()}
     jobs = []
     for folder in sorted(Path(results).glob("*/benchmarks")):
         for path in sorted(folder.rglob("*.tsv")):
@@ -176,7 +180,7 @@ def earlier_jobs(results):
             if match and row:
                 names = match.groupdict()
                 memory = number(row["max_rss"])
-                sizes = [size_of(folder.parent / output.format(**names)) for output in rule_files()[rule][1]]
+                sizes = [size_of(folder.parent / output.format(**names)) for output in files[rule][1]]
                 jobs.append(
                     Earlier(
                         rule=rule,
@@ -412,11 +416,11 @@ def main(arguments):
     )
     parser.add_argument("-c", "--cores", type=number_of_cores, default="all", help="cores of the run (default: all)")
     args, others = parser.parse_known_args(arguments)
-    jobs, cached = dry_run(["--cores", str(args.cores), *others])
+    jobs, cached, rules = dry_run(["--cores", str(args.cores), *others])
     if not jobs:
         print("Nothing to be done.")
         return
     given = re.search(r"\bgpu=(\d+)", " ".join(others))
     gpus = int(given[1]) if given else visible()
-    rows, lines = forecast(jobs, cached, History(earlier_jobs("results")), args.cores, gpus)
+    rows, lines = forecast(jobs, cached, History(earlier_jobs("results", rule_files(rules))), args.cores, gpus)
     print(f"{table(rows)}\n\n" + "\n".join(lines))

@@ -3,5 +3,5 @@
 A file has NEEDS, a literal tuple of the attributes of `poolflow.selection.Pool` that it uses, and
 `select(pool, budget, rng, **parameters)`, which returns `budget` unlabelled pool rows, best first, and a finite
 score for each. Keyword arguments after `rng` are its parameters; the config may set them. A literal BOUNDS
-says what they accept, see `poolflow.bounds`.
+says what they accept, see `poolflow.study.bounds`.
 """

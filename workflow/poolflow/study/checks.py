@@ -172,10 +172,14 @@ def parametrised(study):
     for name, entry in study["pretext"].items():
         functions = {"build", "train", *outputs_used(study, name)}
         yield f"pretext.{name}", "pretext", entry["plugin"], entry["parameters"], functions
-    for key, inside in (("learners", ""), ("pretext", ".network")):
-        for name, entry in study[key].items():
-            if network := entry["network"]:
-                yield f"{key}.{name}{inside}", "networks", network["network"], network["parameters"], ["__init__"]
+    networks = {
+        id(entry["network"]): (f"learners.{name}", entry["network"]) for name, entry in study["learners"].items()
+    }
+    for name, entry in study["pretext"].items():  # mostly that of the first learner
+        networks.setdefault(id(entry["network"]), (f"pretext.{name}.network", entry["network"]))
+    for where, network in networks.values():
+        if network:
+            yield where, "networks", network["network"], network["parameters"], ["__init__"]
 
 
 def outputs_used(study, task):

@@ -3,12 +3,14 @@
 Imported by the Snakefile, so it imports nothing heavy.
 """
 
+import math
 import re
 from difflib import get_close_matches
 from pathlib import Path
 
 import yaml
 from jsonschema import Draft202012Validator
+from jsonschema.validators import extend
 
 from poolflow.study import checks, plugins
 
@@ -31,6 +33,14 @@ WORDS = {
     "array": "a list",
     "object": "keys and values",
 }
+
+
+def finite(checker, value):
+    """Return whether a value is a number other than NaN and the infinities, which YAML and jsonschema let through."""
+    return Draft202012Validator.TYPE_CHECKER.is_type(value, "number") and math.isfinite(value)
+
+
+Validator = extend(Draft202012Validator, type_checker=Draft202012Validator.TYPE_CHECKER.redefine("number", finite))
 
 
 class ConfigError(Exception):
@@ -93,7 +103,7 @@ def check(config):
 def schema_problems(config, schema, prefix=()):
     """Return one line for each place where `config` does not fit the JSON schema."""
     problems = []
-    for error in sorted(Draft202012Validator(schema).iter_errors(config), key=lambda error: list(map(str, error.path))):
+    for error in sorted(Validator(schema).iter_errors(config), key=lambda error: list(map(str, error.path))):
         key = ".".join([*prefix, *map(str, error.path)])
         if error.validator == "additionalProperties":
             known = error.schema["properties"]
@@ -168,7 +178,7 @@ def named(key, entries, schema, problems):
     name_rule = schema["properties"]["study"]
     for name, settings in entries.items():
         settings = {} if settings is None else settings
-        wrong_name = list(Draft202012Validator(name_rule).iter_errors(name))
+        wrong_name = list(Validator(name_rule).iter_errors(name))
         if wrong_name or not isinstance(settings, dict):
             found, expected = (name, name_rule["expected"]) if wrong_name else (settings, "keys and values")
             problems.append(f"{key}.{name}: found {show(found)}, expected {expected}")
