@@ -4,15 +4,20 @@ import json
 import os
 import re
 import shutil
+import socket
 import subprocess
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 
+import h5py
 import pytest
 import yaml
 from filelock import FileLock
 
-from poolflow.config import load_schema, with_defaults
+from poolflow.job import Job
+from poolflow.stages import dataset
+from poolflow.study.config import load_schema, with_defaults
 
 ROOT = Path(__file__).parents[1]
 # What the stages are given when a test runs them without Snakemake.
@@ -156,6 +161,19 @@ def finished(tmp_path_factory):
     return project
 
 
+@pytest.fixture(scope="session")
+def study(finished):
+    """The folder of the finished study's results on its data set."""
+    return finished.folder / "results/tiny/digits"
+
+
+@pytest.fixture
+def cycle0(study):
+    """What a stage reads after the finished study's first cycle: {option: path}."""
+    labeled = study / "small_cnn/random/seed0/cycle0/labeled.h5"
+    return {"dataset": study / "dataset.h5", "pool": study / "pool/seed0.h5", "labeled": labeled}
+
+
 @pytest.fixture
 def stage(tmp_path):
     """Return a function that runs a stage in a process of its own, as a rule does."""
@@ -170,3 +188,47 @@ def stage(tmp_path):
         )
 
     return run
+
+
+@pytest.fixture
+def no_network(monkeypatch):
+    def connect(*args):
+        raise AssertionError("a data set used the network")
+
+    monkeypatch.setattr(socket.socket, "connect", connect)
+
+
+@pytest.fixture
+def make_dataset(no_network, tmp_path):
+    """Return a function that runs the stage dataset in this process; it returns the content of dataset.h5.
+
+    What lies in the root must be the same afterwards.
+    """
+
+    def snapshot(root):
+        return {str(path): path.lstat().st_mtime_ns for path in root.rglob("*")} if root.exists() else {}
+
+    def run(name, root=tmp_path / "root", **parameters):
+        before = snapshot(root)
+        out = tmp_path / f"{name}.h5"
+        dataset.main(Job("dataset", name, {"dataset": name, "parameters": parameters}, "abc"), str(root), str(out))
+        assert snapshot(root) == before
+        content = SimpleNamespace()
+        with h5py.File(out) as file:
+            content.classes = list(file.attrs["classes"])
+            content.mean, content.std = file.attrs["mean"], file.attrs["std"]
+            for part in ("train", "test"):
+                for what, values in file[part].items():
+                    values = values.asstr()[:].tolist() if what == "names" else values[:]
+                    setattr(content, f"{part}_{what}", values)
+        return content
+
+    return run
+
+
+@pytest.fixture
+def lab(tmp_path):
+    """A pool of 14 images for pretext tasks."""
+    from lab import Lab, noise  # torch takes a second
+
+    return Lab(tmp_path, noise())

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 
 from poolflow import kernels
+from poolflow.job import StageError
 from poolflow.kernels import bait
-from poolflow.stage import StageError
 from poolflow.strategies import bait as strategy
 
 

@@ -65,7 +65,7 @@ def test_bald_by_hand():
     disagree = [[1, 0], [0, 1]]
     halfway = [[1, 0], [0.5, 0.5]]
     expected = [0, 0, np.log(2), 2 * np.log(2) - 0.75 * np.log(3) - 0.5 * np.log(2)]
-    np.testing.assert_allclose(bald(np.array([agree, sure, disagree, halfway])), expected, rtol=0, atol=1e-15)
+    np.testing.assert_allclose(bald(np.array([agree, sure, disagree, halfway])), expected, rtol=0, atol=1e-12)
 
 
 @given(passes(), st.sampled_from([1, 7, 2**17]))
@@ -75,7 +75,7 @@ def test_bald_equals_enumeration(mc_probs, block):
         scores = bald(mc_probs)
     finally:
         _check.BLOCK = original
-    np.testing.assert_allclose(scores, [information(mc_probs, [row]) for row in range(len(mc_probs))], atol=1e-14)
+    np.testing.assert_allclose(scores, [information(mc_probs, [row]) for row in range(len(mc_probs))], atol=1e-12)
     assert (scores >= 0).all()
 
 
@@ -105,7 +105,7 @@ def test_a_duplicate_tells_what_a_second_label_tells_and_nothing_where_labels_ar
     assert rows.tolist()[0] == 0
     assert rows.tolist()[-1] == 2  # I(certain, a, b, certain') = I(certain, a, b)
     assert gains[-1] == 0
-    np.testing.assert_allclose(gains.sum(), information(mc_probs, [0, 1, 3]), atol=1e-14)
+    np.testing.assert_allclose(gains.sum(), information(mc_probs, [0, 1, 3]), atol=1e-12)
 
 
 def test_the_sum_of_gains_never_exceeds_ln_t_and_then_the_rest_goes_by_bald():
@@ -194,7 +194,7 @@ def test_batch_bald_agrees_with_batchbald_redux():
 def test_power_bald_draws_in_proportion_to_bald():
     mc_probs = np.concatenate([generated(4, 5, 3), np.full((1, 5, 3), 1 / 3)])
     scores = bald(mc_probs)
-    assert scores[4] < 1e-14
+    assert scores[4] < 1e-12
     first = [power_bald(mc_probs, 1, np.random.default_rng(seed))[0][0] for seed in range(3000)]
     shares = np.bincount(first, minlength=5) / 3000
     np.testing.assert_allclose(shares, scores / scores.sum(), atol=0.04)

@@ -1,6 +1,5 @@
 """Every stage in its conda environment, through Snakemake: with a stand-in for conda, and with conda itself."""
 
-import hashlib
 import json
 import os
 import re
@@ -12,6 +11,7 @@ import numpy as np
 import pytest
 import yaml
 from conftest import TINY, Project
+from helpers import md5
 from test_environment import ENVIRONMENTS, RULES
 
 # A published data set whose images have names, so that `download` and `to_label` have something to do.
@@ -19,7 +19,7 @@ STRIPES = '''"""Stripes, upright or lying, from a file."""
 
 import numpy as np
 
-from poolflow.files import File
+from poolflow.data.published import File
 
 NAMES = True
 
@@ -47,8 +47,8 @@ def new_project(folder):
     images = (images + np.random.default_rng(0).integers(0, 50, images.shape)).astype(np.uint8)[..., None]
     (project.folder / "data").mkdir()
     np.save(project.folder / "data/stripes.npy", images)
-    md5 = hashlib.md5((project.folder / "data/stripes.npy").read_bytes()).hexdigest()
-    project.write("workflow/poolflow/datasets/stripes.py", STRIPES.format(md5=md5))
+    checksum = md5((project.folder / "data/stripes.npy").read_bytes())
+    project.write("workflow/poolflow/datasets/stripes.py", STRIPES.format(md5=checksum))
     return project
 
 

@@ -4,7 +4,8 @@ import pytest
 import yaml
 from conftest import ROOT, Project
 
-from poolflow.config import ConfigError, check, load_schema, recipes
+from poolflow.study import plugins
+from poolflow.study.config import ConfigError, check, load_schema, recipes
 
 MISTAKES = {
     "unknown key": ({"strategys": ["random"]}, "strategys: found unknown key 'strategys'", "did you mean strategies?"),
@@ -153,7 +154,7 @@ MISTAKES = {
     "unknown task": (
         {"pretext": {"a": {"task": "jigsaw"}}},
         "pretext.a.task: found unknown task 'jigsaw'",
-        "expected one of deepcluster, inpainting, inputs, kmeans, rotation, scan, simclr, vae",
+        f"expected one of {', '.join(plugins.names('pretext'))}",
     ),
     "parameter of a task": (
         {"pretext": {"simclr": {"epoch": 3}}},
@@ -266,8 +267,6 @@ def test_every_key_has_a_description_and_a_default_that_is_valid(key, rule):
 
 
 def test_a_strategy_with_unknown_needs_is_named(tmp_path, monkeypatch):
-    from poolflow import plugins
-
     (tmp_path / "strategies").mkdir()
     (tmp_path / "strategies" / "mine.py").write_text('NEEDS = ("prob",)\ndef select(pool, budget, rng): ...\n')
     monkeypatch.setattr(plugins, "PACKAGE", tmp_path)

@@ -16,9 +16,9 @@ import numpy as np
 import pytest
 from conftest import ROOT
 
-from poolflow import download
-from poolflow.files import File
-from poolflow.stage import Job, StageError
+from poolflow.data.published import File
+from poolflow.job import Job, StageError
+from poolflow.stages import download
 
 BODY = np.random.default_rng(0).bytes(3 * download.CHUNK + 1000)
 HALF = len(BODY) // 2
@@ -28,7 +28,9 @@ JOB = Job("download", "fake", CONFIG, "abc")
 # The stage with a data set of one file, and short waits.
 SCRIPT = """
 import sys, types
-from poolflow import download, files, stage
+from poolflow import job as stage
+from poolflow.data import published as files
+from poolflow.stages import download
 download.WAIT, download.TIMEOUT = 0.01, (5, 5)
 file = files.File("data/a.bin", tuple(sys.argv.pop().split(",")), {md5!r})
 sys.modules["poolflow.datasets.fake"] = types.SimpleNamespace(files=lambda: [file])
@@ -104,9 +106,9 @@ def refusing():
 def fetch(tmp_path, monkeypatch):
     """Return a function that runs the stage in this process for one file; it returns what source.json says."""
     monkeypatch.setattr(download, "WAIT", 0.001)
-    monkeypatch.setattr(download, "TIMEOUT", (5, 0.3))
 
-    def run(*urls, instead=(), md5=MD5):
+    def run(*urls, instead=(), md5=MD5, patience=30):
+        monkeypatch.setattr(download, "TIMEOUT", (5, patience))
         plugin = SimpleNamespace(files=lambda: [File("data/a.bin", urls, md5, instead)])
         monkeypatch.setitem(sys.modules, "poolflow.datasets.fake", plugin)
         download.main(JOB, str(tmp_path / "root"), str(tmp_path / "source.json"))
@@ -142,7 +144,7 @@ FAULTS = {
 @pytest.mark.parametrize("fault", FAULTS)
 def test_a_file_arrives_whole_whatever_happens(server, fetch, tmp_path, fault):
     server.answers, ranges = FAULTS[fault]
-    assert fetch(server.url) == RECORD
+    assert fetch(server.url, patience=2 if fault == "stalled" else 30) == RECORD
     assert server.ranges == ranges
     assert below(tmp_path / "root") == {"data/a.bin": BODY}
 
@@ -192,7 +194,7 @@ def test_a_wrong_checksum_is_one_line_after_a_second_try(server, fetch, tmp_path
 def test_attempts_end(server, fetch, tmp_path, answer, requests, message):
     server.answers = [answer]
     with pytest.raises(StageError, match=rf"a\.bin cannot be downloaded \(127\.0\.0\.1:\d+: .*({message})"):
-        fetch(server.url)
+        fetch(server.url, patience=0.3 if "stall" in answer else 30)
     assert len(server.ranges) == requests
     assert "data/a.bin" not in below(tmp_path / "root")
 

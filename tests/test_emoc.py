@@ -9,13 +9,15 @@ import pytest
 import torch
 import torch.nn.functional as F
 from conftest import NETWORK
+from helpers import imported
 from torch import nn
 
-from poolflow import networks, plugins
+from poolflow.job import Job
 from poolflow.kernels.emoc import output_change
 from poolflow.selection import Pool
-from poolflow.stage import Job
 from poolflow.strategies import emoc, emoc_sets, max_sets, min_sets, one_vs_two_sets, random_sets
+from poolflow.study import plugins
+from poolflow.training import networks
 
 CLASSES = 3
 
@@ -257,15 +259,8 @@ def test_emoc_of_a_set_has_the_set_s_common_label(view):
 
 
 @pytest.fixture
-def files(finished):
-    study = finished.folder / "results/tiny/digits"
-    cycle0 = study / "small_cnn/random/seed0/cycle0"
-    return {
-        "dataset": study / "dataset.h5",
-        "pool": study / "pool/seed0.h5",
-        "labeled": cycle0 / "labeled.h5",
-        "needs": cycle0 / "model.pt",
-    }
+def files(cycle0):
+    return cycle0 | {"needs": cycle0["labeled"].with_name("model.pt")}
 
 
 ACQUIRE = {"strategy": "emoc", "budget": 5, "seed": 0, "threads": 1, "learner": NETWORK}
@@ -275,9 +270,8 @@ def test_the_stage_gives_the_last_cycle_s_network_and_the_same_bytes_again(stage
     config = ACQUIRE | {"parameters": {"references": 7, "candidates": 9}}
     done = [stage("acquire", config, python=["-X", "importtime"], **files, out=tmp_path / f"{i}.h5") for i in range(2)]
     assert done[0].returncode == 0, done[0].stderr[-2000:]
-    imported = {line.rsplit("|", 1)[-1].strip() for line in done[0].stderr.splitlines()}
-    assert "torch" in imported
-    assert imported.isdisjoint({"torch._dynamo", "torchvision", "pandas", "sklearn"})
+    assert "torch" in imported(done[0])
+    assert imported(done[0]).isdisjoint({"torch._dynamo", "torchvision", "pandas", "sklearn"})
     assert (tmp_path / "0.h5").read_bytes() == (tmp_path / "1.h5").read_bytes()
 
     with h5py.File(tmp_path / "0.h5") as file:

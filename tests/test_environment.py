@@ -11,7 +11,7 @@ from conda_stand_in import closure
 from conftest import ROOT
 from packaging.utils import canonicalize_name
 
-from poolflow import digest, plugins
+from poolflow.study import digest, plugins
 
 PINNED = dict(re.findall(r"^([\w.-]+)==([\w.]+)$", (ROOT / "requirements.txt").read_text(), flags=re.MULTILINE))
 RULES = [
@@ -21,7 +21,7 @@ RULES = [
 ]
 ENVIRONMENTS = sorted(path.stem for path in (ROOT / "envs").glob("*.yaml"))
 # What a stage never loads, though what it imports could: `Pool.network`, which no initial pool may use.
-UNUSED = {"initial_pool": {"poolflow.networks"}}
+UNUSED = {"initial_pool": {"poolflow.training.networks"}}
 
 
 def stages(environment):
@@ -69,10 +69,10 @@ def test_every_rule_names_an_environment_and_runs_a_stage():
 
 
 def test_what_a_stage_may_load_is_followed():
-    assert {"poolflow.models.vgg16", "poolflow.optimizers"} <= modules("train")
-    assert {"poolflow.strategies.emoc", "poolflow.models.vgg16", "poolflow.kernels.emoc"} <= modules("acquire")
+    assert {"poolflow.networks.vgg16", "poolflow.training.optimizers"} <= modules("train")
+    assert {"poolflow.strategies.emoc", "poolflow.networks.vgg16", "poolflow.kernels.emoc"} <= modules("acquire")
     assert "poolflow.pretext.scan" in modules("pretrain")
-    assert not [module for module in modules("curves") if module.startswith(("poolflow.models", "poolflow.datasets"))]
+    assert not [module for module in modules("curves") if module.startswith(("poolflow.networks", "poolflow.datasets"))]
 
 
 @pytest.mark.parametrize("name", ENVIRONMENTS)

@@ -11,8 +11,8 @@ import pytest
 from conftest import TINY
 from test_reruns import EDITS, WHOLE
 
-from poolflow import forecast
-from poolflow.forecast import Earlier, History, Planned
+from poolflow.running import forecast
+from poolflow.running.forecast import Earlier, History, Planned
 
 UNITS = {"s": 1, "min": 60, "h": 3600}
 

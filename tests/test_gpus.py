@@ -10,12 +10,14 @@ import pytest
 import torch
 from conftest import NETWORK, ROOT, TINY, TRAINING, Project
 
-from poolflow import gpus, networks, stage
+from poolflow import job as stage
+from poolflow.running import gpus
+from poolflow.training import networks
 
 HOLD = f"""
 import sys
 sys.path.insert(0, {str(ROOT / "workflow")!r})
-from poolflow import gpus
+from poolflow.running import gpus
 print(gpus.take(2), gpus.take(2), flush=True)
 sys.stdin.read()
 """

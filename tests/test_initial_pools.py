@@ -8,18 +8,22 @@ from types import SimpleNamespace
 import h5py
 import numpy as np
 import pytest
+from helpers import write_h5, write_pool
 from hypothesis import given
 from hypothesis import strategies as st
 from sklearn.metrics import pairwise_distances
 
-from poolflow import plugins
+from poolflow.job import StageError
 from poolflow.kernels import quotas
 from poolflow.selection import Pool, select
-from poolflow.stage import StageError
+from poolflow.study import plugins
 
 CLUSTERS = np.repeat([0, 2, 3], [4, 20, 36])  # 1 is empty
-LIKE_HIGHEST = ["highest", "simclr", "vae", "rotation", "inpainting"]
-LIKE_PER_CLUSTER = ["per_cluster", "kmeans", "scan", "deepcluster"]
+NEEDS = {name: plugins.literals("initial_pools", name)["NEEDS"] for name in plugins.names("initial_pools")}
+# Pools that bear the name of a pretext task.
+OF_TASKS = {name: plugins.literals("pretext", name)["GIVES"] for name in plugins.names("pretext") if name in NEEDS}
+LIKE_HIGHEST = ["highest", *(name for name, gives in OF_TASKS.items() if "scores" in gives)]
+LIKE_PER_CLUSTER = ["per_cluster", *(name for name, gives in OF_TASKS.items() if "clusters" in gives)]
 
 
 def chosen(rule, size, seed=0, parameters=None, **needs):
@@ -318,7 +322,7 @@ def test_max_herding_raises_the_coverage_most_with_each_pick(sigma):
     np.testing.assert_allclose(scores, values, rtol=1e-4)
 
 
-@pytest.mark.parametrize("rule", ["k_center", "typiclust", "prob_cover", "max_herding"])
+@pytest.mark.parametrize("rule", [name for name, needed in NEEDS.items() if needed == ("features",)])
 @pytest.mark.parametrize("size", [1, 5, 60])
 def test_features_that_are_all_the_same_still_give_different_images(rule, size):
     # `select` checks that the rows differ and the scores are finite.
@@ -355,18 +359,10 @@ def folder(tmp_path):
         file["train/images"] = np.zeros((8, 4, 4, 1), np.uint8)
         file["train/labels"] = [5, 7, -1, 5, 9, 7, 5, 7]
         file.attrs.update(mean=[0.5], std=[0.25])
-    with h5py.File(tmp_path / "pool.h5", "w") as file:
-        file["indices"] = [7, 0, 1, 2, 4, 0]
-        file["flip"], file["given"] = np.arange(6) == 5, np.zeros(6, bool)
-        file["validation"] = np.empty(0, np.int64)
-        file.attrs.update(classes=2, class_ids=[5, 7], noise=0.0, noise_seed=0)
-    with h5py.File(tmp_path / "scores.h5", "w") as file:
-        file["scores"] = [0.1, 0.6, 0.3, 0.2, 0.5, 0.4]
-    with h5py.File(tmp_path / "clusters.h5", "w") as file:
-        file["clusters"] = [0, 0, 0, 2, 2, 2]
-        file.attrs["count"] = 3
-    with h5py.File(tmp_path / "features.h5", "w") as file:
-        file["features"] = np.arange(12, dtype=np.float32).reshape(6, 2)
+    write_pool(tmp_path / "pool.h5", [7, 0, 1, 2, 4, 0], np.arange(6) == 5, [5, 7])
+    write_h5(tmp_path / "scores.h5", scores=[0.1, 0.6, 0.3, 0.2, 0.5, 0.4])
+    write_h5(tmp_path / "clusters.h5", {"count": 3}, clusters=[0, 0, 0, 2, 2, 2])
+    write_h5(tmp_path / "features.h5", features=np.arange(12, dtype=np.float32).reshape(6, 2))
     return tmp_path
 
 
@@ -449,8 +445,7 @@ def test_only_an_initial_pool_may_need_the_oracle_and_what_a_pretext_task_gives(
 
 
 def test_only_the_control_reads_labels():
-    needs = {name: plugins.literals("initial_pools", name)["NEEDS"] for name in plugins.names("initial_pools")}
-    assert [name for name, needed in needs.items() if "oracle" in needed] == ["class_balanced"]
+    assert [name for name, needed in NEEDS.items() if "oracle" in needed] == ["class_balanced"]
     assert "oracle control" in plugins.docstring("initial_pools", "class_balanced").splitlines()[0]
 
 

@@ -3,10 +3,11 @@
 import h5py
 import numpy as np
 import pytest
+from helpers import write_pool
 from sklearn.svm import LinearSVC
 
+from poolflow.job import StageError
 from poolflow.selection import Pool, select
-from poolflow.stage import StageError
 from poolflow.strategies import svm_distance
 
 SIZE = 40
@@ -17,10 +18,7 @@ LABELED = [5, 30, 2, 17, 11, 8]
 def make(tmp_path, labels, classes=3, features=None, plugin=svm_distance, labeled=LABELED):
     with h5py.File(tmp_path / "dataset.h5", "w") as file:
         file["train/images"], file["train/labels"] = np.zeros((50, 2, 2, 1), np.uint8), labels
-    with h5py.File(tmp_path / "pool.h5", "w") as file:
-        file["indices"], file["validation"] = INDICES, np.empty(0, np.int64)
-        file["flip"], file["given"] = np.zeros(SIZE, bool), np.zeros(SIZE, bool)
-        file.attrs.update(classes=classes, class_ids=np.arange(classes) * 2, noise=0.0, noise_seed=0)
+    write_pool(tmp_path / "pool.h5", INDICES, class_ids=np.arange(classes) * 2)
     with h5py.File(tmp_path / "features.h5", "w") as file:
         file["features"] = np.zeros((SIZE, 2), np.float32) if features is None else features
     return Pool(plugin, tmp_path / "pool.h5", labeled, {"features": tmp_path / "features.h5"}, tmp_path / "dataset.h5")

@@ -9,7 +9,7 @@ import pytest
 import torch
 from conftest import ROOT
 
-from poolflow.lars import Lars
+from poolflow.training.lars import Lars
 
 SETTINGS = {"lr": 0.7, "momentum": 0.9, "weight_decay": 0.01}
 
@@ -78,6 +78,6 @@ def test_weights_or_gradients_of_zero():
 
 
 def test_step_does_not_import_torch_compile():
-    code = "import sys, torch; from poolflow.lars import Lars; w = torch.nn.Parameter(torch.ones(2, 2)); "
+    code = "import sys, torch; from poolflow.training.lars import Lars; w = torch.nn.Parameter(torch.ones(2, 2)); "
     code += "w.grad = torch.ones(2, 2); Lars([w], lr=0.1).step(); sys.exit('torch._dynamo' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], cwd=ROOT / "workflow").returncode == 0

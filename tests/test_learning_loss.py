@@ -10,9 +10,11 @@ import torch
 import torch.nn.functional as F
 from conftest import EMBED, NETWORK, TRAIN, TRAINING
 
-from poolflow import networks, plugins, train
-from poolflow.loss_prediction import ranking_loss
+from poolflow.stages import train
 from poolflow.strategies import learning_loss
+from poolflow.study import plugins
+from poolflow.training import networks
+from poolflow.variants.loss_prediction import ranking_loss
 
 NORMALISE = networks.Normalise(np.array([0.5]), np.array([0.25]), torch.device("cpu"))
 PREDICTS = NETWORK | {"loss_prediction": True}
@@ -165,15 +167,13 @@ def test_feature_tables_averages_of_weights_and_bfloat16_work():
 # The stages
 
 
-def test_training_and_embedding_give_the_same_bytes_twice(finished, stage, tmp_path):
-    study = finished.folder / "results/tiny/digits"
-    files = {"dataset": study / "dataset.h5", "pool": study / "pool/seed0.h5"}
-    labeled = study / "small_cnn/random/seed0/cycle0/labeled.h5"
+def test_training_and_embedding_give_the_same_bytes_twice(cycle0, stage, tmp_path):
+    files = {option: cycle0[option] for option in ("dataset", "pool")}
     digests, predicted = [], []
     for run in ("first", "second"):
         model, out = tmp_path / f"{run}.pt", tmp_path / f"{run}.h5"
         config = TRAIN | {"loss_prediction": True, "training": TRAINING | {"epochs": 3, "crop": 1}}
-        done = stage("train", config, **files, labeled=labeled, model=model, metrics=tmp_path / "m.json")
+        done = stage("train", config, **cycle0, model=model, metrics=tmp_path / "m.json")
         assert done.returncode == 0, done.stderr
         config = EMBED | {"loss_prediction": True}
         done = stage("embed", config, **files, need="predicted_loss", model=model, out=out)

@@ -11,7 +11,7 @@ import torch.nn.functional as F
 from conftest import ROOT
 from torch import nn
 
-from poolflow import plugins
+from poolflow.study import plugins
 
 NETWORKS = plugins.names("models")
 # Dropout by default, in the layers before the penultimate one and in the head.
@@ -39,7 +39,7 @@ CHOSEN = [(name, shape) for name in NETWORKS for shape in shapes(name)[1:-1:2]]
 
 def build(name, shape, classes=7, seed=0, **parameters):
     torch.manual_seed(seed)
-    return import_module(f"poolflow.models.{name}").Network(shape, classes, **parameters)
+    return import_module(f"poolflow.networks.{name}").Network(shape, classes, **parameters)
 
 
 def draw(shape, n=4):
@@ -332,7 +332,7 @@ def test_linear_layers_are_initialised_as_stated():
 
 
 def test_only_networks_of_torchvision_import_it():
-    light = [f"poolflow.models.{name}" for name in NETWORKS if name not in ("resnet18", "vgg16")]
+    light = [f"poolflow.networks.{name}" for name in NETWORKS if name not in ("resnet18", "vgg16")]
     code = f"import sys, {', '.join(light)}; print({{'torchvision', 'torch._dynamo'}} & set(sys.modules))"
     result = subprocess.run(
         [sys.executable, "-c", code], cwd=ROOT / "workflow", capture_output=True, text=True, check=True

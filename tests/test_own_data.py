@@ -13,10 +13,11 @@ import pandas as pd
 import pytest
 import yaml
 from conftest import ROOT, Project
+from helpers import md5
 from PIL import Image
 
-from poolflow import figures, to_label
-from poolflow.stage import Job
+from poolflow.job import Job
+from poolflow.stages import figures, to_label
 
 BLOCKS = re.findall(r"```(\w+)\n(.*?)```", (ROOT / "README.md").read_text(), flags=re.DOTALL)
 
@@ -180,7 +181,7 @@ SERVED = '''"""Noise that a server has."""
 
 import numpy as np
 
-from poolflow.files import File
+from poolflow.data.published import File
 
 
 def files():
@@ -195,11 +196,9 @@ def load(root):
 
 
 def test_published_files_are_fetched_first_and_once(tmp_path):
-    import hashlib
-
     (tmp_path / "www").mkdir()
     np.save(tmp_path / "www/noise.npy", np.random.default_rng(0).integers(0, 99, (60, 8, 8, 1), dtype=np.uint8))
-    md5 = hashlib.md5((tmp_path / "www/noise.npy").read_bytes()).hexdigest()
+    checksum = md5((tmp_path / "www/noise.npy").read_bytes())
 
     class Quiet(http.server.SimpleHTTPRequestHandler):
         def log_message(self, *_):
@@ -209,7 +208,7 @@ def test_published_files_are_fetched_first_and_once(tmp_path):
     threading.Thread(target=server.serve_forever, daemon=True).start()
     project = Project.new(tmp_path / "p")
     url = f"http://127.0.0.1:{server.server_port}/noise.npy"
-    project.write("workflow/poolflow/datasets/served.py", SERVED.format(url=url, md5=md5))
+    project.write("workflow/poolflow/datasets/served.py", SERVED.format(url=url, md5=checksum))
     project.configure(datasets=["served"], strategies=["random"], initial_pools=["random"], cycles=1)
     project.snakemake("--cores", "2")
     server.shutdown()
@@ -226,5 +225,5 @@ def test_published_files_are_fetched_first_and_once(tmp_path):
         (project.folder / "results/tiny/served" / name).unlink()
     output = project.snakemake("--cores", "1", "results/tiny/served/dataset.h5", fails=True)
     assert "noise.npy cannot be downloaded" in output
-    assert f"put it in data/noise.npy (MD5 {md5})" in output
+    assert f"put it in data/noise.npy (MD5 {checksum})" in output
     assert "Traceback" not in output

@@ -8,7 +8,7 @@ import pytest
 import yaml
 from conftest import ROOT
 
-from poolflow import plugins
+from poolflow.study import plugins
 from poolflow.study.bounds import parse, refusal
 
 STUDY = {"budget": 30, "initial_size": 20, "classes": 10, "pool": 1437}

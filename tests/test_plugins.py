@@ -10,9 +10,10 @@ import pytest
 import torch
 from conftest import NETWORK, ROOT
 
-from poolflow import networks, plugins
+from poolflow.job import StageError
 from poolflow.selection import Pool, select
-from poolflow.stage import StageError
+from poolflow.study import plugins
+from poolflow.training import networks
 
 PACKAGE = ROOT / "workflow" / "poolflow"
 SIZE, CLASSES = 60, 3

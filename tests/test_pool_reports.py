@@ -8,6 +8,7 @@ import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
 import pytest
+from helpers import write_h5, write_pool
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from threadpoolctl import threadpool_limits
@@ -23,9 +24,9 @@ from poolflow import (
     tsne,
     tsne_figure,
 )
-from poolflow.candidates import Candidates
-from poolflow.labeled_sets import KnownPool, read_rows, shared
-from poolflow.stage import Job, StageError
+from poolflow.data.candidates import Candidates
+from poolflow.data.known_pool import KnownPool, read_rows, shared
+from poolflow.job import Job, StageError
 
 N, C = 60, 6
 
@@ -34,26 +35,10 @@ def job(stage="stage", **config):
     return Job(stage, "toy", {"seed": 0, **config}, "abc")
 
 
-def write_h5(path, attributes=None, **arrays):
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with h5py.File(path, "w") as file:
-        for name, values in arrays.items():
-            file[name.replace("__", "/")] = values
-        file.attrs.update(attributes or {})
-    return path
-
-
 def write_dataset(path, labels, shape=(6, 5, 1)):
     images = np.random.default_rng(0).integers(0, 256, (len(labels), *shape)).astype(np.uint8)
     write_h5(path, {"classes": [f"class {i}" for i in range(C)]}, train__images=images, train__labels=labels)
     return images
-
-
-def write_pool(path, indices, flip=None, class_ids=range(C)):
-    attributes = {"classes": len(class_ids), "class_ids": np.array(class_ids), "noise": 0.0, "noise_seed": 0}
-    no = np.zeros(len(indices), bool)
-    arrays = {"indices": indices, "flip": no if flip is None else flip, "given": no, "validation": np.arange(0)}
-    return write_h5(path, attributes, **arrays)
 
 
 def write_labeled(path, rows, cycles=0):

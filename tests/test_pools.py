@@ -9,10 +9,10 @@ from conftest import POOL
 from hypothesis import given
 from hypothesis import strategies as st
 
-from poolflow.candidates import Candidates
-from poolflow.counts import long_tail, pool_size
-from poolflow.pool import main
-from poolflow.stage import Job, StageError
+from poolflow.data.candidates import Candidates
+from poolflow.job import Job, StageError
+from poolflow.stages.pool import main
+from poolflow.study.counts import long_tail, pool_size
 
 
 def draw(folder, labels, seed=0, classes=None, images=None, **settings):

@@ -10,19 +10,23 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from lab import NETWORK, SCAN_OF, Lab, noise
 from scipy.optimize import linear_sum_assignment
 from sklearn.cluster import KMeans
 from sklearn.datasets import load_digits
 from sklearn.neighbors import NearestNeighbors
-from test_task import NETWORK, Lab, noise
 
-from poolflow import networks, plugins, store, views
+from poolflow.data import store
+from poolflow.job import Job, StageError
 from poolflow.pretext import deepcluster, inpainting, kmeans, rotation, scan, simclr, vae
-from poolflow.stage import Job, StageError
+from poolflow.study import plugins
 from poolflow.task import Best, Task
+from poolflow.training import networks, views
 
 SMALL = {"width": 4, "latent": 16}
-SCAN_OF = ["simclr/features.h5", "simclr/model.pt"]
+# What each task that learns can be told of its training.
+TRAINED = {name: found for name in plugins.names("pretext") if (found := plugins.parameters("pretext", name, "train"))}
+IN_HALF = [name for name, parameters in TRAINED.items() if "precision" in parameters]
 
 
 def units(rng, *shape):
@@ -35,11 +39,6 @@ def untrained(lab, plugin, seed=0, **parameters):
     seen = lab.task(plugin)
     torch.manual_seed(seed)
     return seen, import_module(f"poolflow.pretext.{plugin}").build(seen, **parameters).eval()
-
-
-@pytest.fixture
-def lab(tmp_path):
-    return Lab(tmp_path, noise())
 
 
 @pytest.fixture(scope="module")
@@ -197,7 +196,8 @@ def test_the_loss_of_the_vae_and_its_scores(tmp_path, shape):
 
 def test_the_vae_keeps_the_epoch_of_the_lowest_loss_on_images_that_it_does_not_learn_from(lab, monkeypatch):
     offered, used, offer, batches = [], [], Best.offer, Task.batches
-    monkeypatch.setattr(Best, "offer", lambda best, loss: (offered.append(loss), offer(best, loss)))
+    order = iter([4, 3, 1, 2, 5, 6])  # the third epoch is made the best: on its own it could be the last
+    monkeypatch.setattr(Best, "offer", lambda best, loss: (offered.append(loss), offer(best, next(order))))
     monkeypatch.setattr(Task, "batches", lambda *args: (used.append(rows) or rows for rows in batches(*args)))
     parameters = {"learning_rate": 0.05, "validation": 0.3, "kl": 2.0}
     lab.pretrain("vae", build=SMALL, epochs=6, batch_size=5, **parameters)
@@ -206,8 +206,8 @@ def test_the_vae_keeps_the_epoch_of_the_lowest_loss_on_images_that_it_does_not_l
     held_out = np.setdiff1d(np.arange(14), torch.cat(used))
     assert len(held_out) == 4
     assert len(torch.cat(used)) == 6 * 10
-    assert min(offered) < offered[-1], "the last epoch is the best: the test shows nothing"
-    assert vae.total(seen, model, 2.0)[held_out].mean() == pytest.approx(min(offered), rel=1e-5)
+    assert vae.total(seen, model, 2.0)[held_out].mean() == pytest.approx(offered[2], rel=1e-5)
+    assert offered[-1] != pytest.approx(offered[2], rel=1e-3), "the weights hardly move: the test shows nothing"
     scores, _ = lab.output("scores", "vae", build=SMALL)
     np.testing.assert_array_equal(scores, vae.scores(seen, model))
 
@@ -437,7 +437,7 @@ def test_deepcluster_learns_and_finds_clear_classes(tmp_path):
     assert losses.iloc[-1] < losses[0] / 2
     found, attributes = lab.output("clusters", "deepcluster", build={"many": 6})
     assert attributes["count"] == 3
-    assert agreement(found, labels) > 0.9
+    assert agreement(found, labels) > 0.8  # as drawn, without training: 0.6
 
 
 def test_deepcluster_draws_each_of_its_clusters_alike(tmp_path, monkeypatch):
@@ -586,15 +586,33 @@ def test_a_task_gives_what_it_says_of_a_pool_without_labels(tmp_path, name):
         assert (pairs[:, 0] != pairs[:, 1]).any(axis=1).all()
 
 
-@pytest.mark.parametrize("name", ["simclr", "rotation", "deepcluster", "scan"])
-def test_networks_can_learn_in_half_precision(based, name):
+@pytest.fixture
+def worked_in():
+    """The types of numbers that convolutions have given in training."""
+    found = set()
+
+    def look(module, inputs, output):
+        if isinstance(module, torch.nn.Conv2d) and module.training:
+            found.add(output.dtype)
+
+    hook = torch.nn.modules.module.register_module_forward_hook(look)
+    yield found
+    hook.remove()
+
+
+@pytest.mark.parametrize("name", IN_HALF)
+def test_networks_can_learn_in_half_precision(based, worked_in, name):
     settings = {"epochs": 1} | SETTINGS.get(name, {})
     of = SCAN_OF if name == "scan" else ()
-    based.pretrain(name, of, **settings)
-    full = based.learned(name)[1].loss[0]
-    based.pretrain(name, of, precision="bfloat16", **settings)
-    assert based.learned(name)[1].loss[0] == pytest.approx(full, rel=0.02)
-    assert based.learned(name)[1].loss[0] != full
+    losses = []
+    for precision, dtype in (("float32", torch.float32), ("bfloat16", torch.bfloat16)):
+        worked_in.clear()
+        based.pretrain(name, of, precision=precision, **settings)
+        assert worked_in == {dtype}
+        weights, history = based.learned(name)
+        assert {value.dtype for value in weights.values() if value.is_floating_point()} == {torch.float32}
+        losses.append(history.loss[0])
+    assert losses[1] == pytest.approx(losses[0], rel=0.02)
 
 
 # The stages

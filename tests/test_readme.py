@@ -5,7 +5,7 @@ import re
 import yaml
 from conftest import ROOT, TINY, Project
 
-from poolflow.config import check
+from poolflow.study.config import check
 
 BLOCKS = re.findall(r"```(\w+)\n(.*?)```", (ROOT / "README.md").read_text(), flags=re.DOTALL)
 
@@ -53,10 +53,10 @@ def test_the_notebook_s_lines_read_the_labelled_images(finished, monkeypatch):
 
 
 def test_the_tables_of_plugins_are_made_from_their_files():
-    from poolflow import catalogue, plugins
+    from poolflow.study import catalogue, plugins
 
     page = (ROOT / "docs/plugins.md").read_text()
-    assert page == catalogue.page(), "run: PYTHONPATH=workflow python -m poolflow.catalogue > docs/plugins.md"
+    assert page == catalogue.page(), "run: PYTHONPATH=workflow python -m poolflow.study.catalogue > docs/plugins.md"
     for name in plugins.names("strategies"):
         _, text = catalogue.docstring("strategies", name)
         assert catalogue.cost(text), f"{name}: a strategy's docstring says `Cost: ...`"

@@ -1,6 +1,7 @@
 """The stages: what they write, what they compute, and how they fail."""
 
 import json
+import re
 import resource
 from pathlib import Path
 
@@ -8,30 +9,20 @@ import h5py
 import numpy as np
 import pytest
 from conftest import EMBED, POOL, TRAIN, TRAINING, Project
+from helpers import imported
 
-from poolflow import store
-from poolflow.pool import validation_rows
-from poolflow.stage import Job
+from poolflow.data import store
+from poolflow.job import Job
+from poolflow.stages.pool import validation_rows
 
 DATASET = {"dataset": "digits", "parameters": {}}
 JOB = Job("train", "digits/random/seed0", {"seed": 3}, "abc")
 
 
-@pytest.fixture(scope="module")
-def study(finished):
-    """The folder of the finished tiny study's results."""
-    return finished.folder / "results" / "tiny" / "digits"
-
-
 @pytest.fixture
-def inputs(study):
+def inputs(study, cycle0):
     chain = study / "small_cnn/random/entropy/seed0/cycle1"
-    return {
-        "dataset": study / "dataset.h5",
-        "pool": study / "pool/seed0.h5",
-        "labeled": chain / "labeled.h5",
-        "model": chain / "model.pt",
-    }
+    return cycle0 | {"labeled": chain / "labeled.h5", "model": chain / "model.pt"}
 
 
 # What the files say
@@ -234,9 +225,8 @@ def test_a_stage_imports_only_what_it_needs(stage, study, inputs, tmp_path, name
     options |= outputs
     done = stage(name, config, python=["-X", "importtime"], **{option: options[option] for option in needed})
     assert done.returncode == 0, done.stderr[-2000:]
-    imported = {line.rsplit("|", 1)[-1].strip() for line in done.stderr.splitlines() if line.startswith("import time")}
-    assert "numpy" in imported
-    assert imported.isdisjoint(forbidden)
+    assert "numpy" in imported(done)
+    assert imported(done).isdisjoint(forbidden)
     assert {path.name for path in (tmp_path / "out").iterdir()} == {o for o in needed if o in outputs}
 
 
@@ -264,7 +254,7 @@ def test_a_loss_that_diverges_in_the_last_update_is_no_result(stage, inputs, tmp
     config = TRAIN | {"training": TRAINING | {"learning_rate": 1e30, "epochs": 1, "batch_size": 99}}
     options = inputs | {"model": tmp_path / "m.pt", "metrics": tmp_path / "m.json"}
     line = failure(stage("train", config, **options), tmp_path, ["m"])
-    assert line.endswith("the train loss is nan after training; lower the learning_rate")
+    assert re.search("the train loss is (nan|inf) after training; lower the learning_rate$", line)
 
 
 @pytest.mark.parametrize("size", [0, 100, 3000, 100_000])
@@ -324,7 +314,7 @@ def test_a_failing_stage_shows_its_last_line_and_the_others_go_on(tmp_path):
     learners = {"bad": {"network": "small_cnn", "training": {"learning_rate": 1e30}}, "small_cnn": None}
     project.configure(learners=learners, initial_pools=["random"], strategies=["random"], cycles=1)
     output = project.snakemake("--cores", "2", fails=True)
-    assert "digits/bad/random/seed0/cycle0: the training loss became nan in epoch 2" in output
+    assert re.search("digits/bad/random/seed0/cycle0: the training loss became (nan|inf) in epoch 2", output)
     results = project.folder / "results/tiny/digits"
     assert not list((results / "bad").rglob("model.pt*"))
     assert (results / "small_cnn/random/random/seed0/cycle1/metrics.json").exists()

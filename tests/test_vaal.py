@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import torch
 
-from poolflow.stage import StageError
+from poolflow.job import StageError
 from poolflow.strategies import vaal
 
 SMALL = {"epochs": 4, "width": 8}
@@ -137,14 +137,11 @@ def test_what_cannot_be_done_is_refused_in_a_line(monkeypatch):
         ask(pool, 3, device="cuda")
 
 
-def test_an_acquisition_repeats_with_the_threads_of_its_settings(finished, stage, tmp_path):
-    study = finished.folder / "results/tiny/digits"
-    files = {"dataset": study / "dataset.h5", "pool": study / "pool/seed0.h5"}
-    files["labeled"] = study / "small_cnn/random/seed0/cycle0/labeled.h5"
+def test_an_acquisition_repeats_with_the_threads_of_its_settings(cycle0, stage, tmp_path):
     config = {"strategy": "vaal", "parameters": SMALL | {"epochs": 1}, "budget": 5, "seed": 0, "threads": 1}
     found = []
     for run in ("first", "second"):
-        done = stage("acquire", config, **files, out=tmp_path / f"{run}.h5")
+        done = stage("acquire", config, **cycle0, out=tmp_path / f"{run}.h5")
         assert done.returncode == 0, done.stderr
         assert "vaal: 100%" in done.stderr
         with h5py.File(tmp_path / f"{run}.h5") as file:

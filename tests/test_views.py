@@ -12,7 +12,7 @@ from scipy.stats import binomtest, ks_2samp, kstest
 from torchvision.transforms import RandomResizedCrop
 from torchvision.transforms import functional as tv
 
-from poolflow import views
+from poolflow.training import views
 
 SHAPES = [(1, 28, 28), (3, 32, 32), (3, 8, 8), (1, 5, 7), (3, 5, 7), (3, 64, 48)]
 CLOSE = {"rtol": 0, "atol": 2e-4}  # torchvision's weights of red, green and blue add up to 0.9999

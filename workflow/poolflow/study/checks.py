@@ -10,7 +10,6 @@ def together(study, problems):
     check_pretext(study, problems)
     check_training(study, problems)
     check_data(study, problems)
-    check_bounds(study, problems)
 
 
 def check_training(study, problems):
@@ -149,9 +148,13 @@ def quantities(study, name):
     return {"budget": study["budget"], "initial_size": study["initial_size"] or None, "classes": classes, "pool": size}
 
 
-def check_bounds(study, problems):
-    """Add a line for each parameter of a plugin, set or left at its default, that is not what the plugin accepts."""
+def check_bounds(study, wrong, problems):
+    """Add a line for each parameter of a plugin, set or left at its default, that is not what the plugin accepts.
+
+    What bounds say of a key of the study that is itself `wrong`, they do not.
+    """
     found = [quantities(study, name) for name in study["datasets"]] or [{}]
+    found = [{key: None if key in wrong else value for key, value in known.items()} for known in found]
     for where, kind, plugin, parameters, functions in parametrised(study):
         bounds = plugins.literals(kind, plugin).get("BOUNDS", {})
         values = {}

@@ -37,7 +37,8 @@ WORDS = {
 
 def finite(checker, value):
     """Return whether a value is a number other than NaN and the infinities, which YAML and jsonschema let through."""
-    return Draft202012Validator.TYPE_CHECKER.is_type(value, "number") and math.isfinite(value)
+    number = Draft202012Validator.TYPE_CHECKER.is_type(value, "number")
+    return number and not (isinstance(value, float) and not math.isfinite(value))
 
 
 Validator = extend(Draft202012Validator, type_checker=Draft202012Validator.TYPE_CHECKER.redefine("number", finite))
@@ -91,7 +92,9 @@ def check(config):
         study["initial_pools"] = resolve("initial_pools", study, schema, problems)
         study["strategies"] = resolve("strategies", study, schema, problems)
         study["pretext"] = resolve_pretext(study, schema, problems)
-        if not problems:
+        clean = not problems
+        checks.check_bounds(study, wrong, problems)
+        if clean:
             checks.together(study, problems)
     except plugins.PluginError as error:
         problems.append(str(error))
@@ -131,7 +134,11 @@ def expectation(error):
         "maximum": "at most {}",
         "exclusiveMaximum": "less than {}",
     }
-    words = [WORDS[rule["type"]], *(text.format(rule[bound]) for bound, text in bounds.items() if bound in rule)]
+    lost = isinstance(error.instance, float) and not math.isfinite(error.instance)
+    words = [
+        "a finite number" if lost else WORDS[rule["type"]],
+        *(text.format(rule[bound]) for bound, text in bounds.items() if bound in rule),
+    ]
     hint = " (YAML reads it as text; write 0.001 or 1.0e-3)" if re.fullmatch(r"\d+e-?\d+", str(error.instance)) else ""
     return ", ".join(words) + hint
 
@@ -326,8 +333,8 @@ def with_recipe(where, settings, problems):
 
 
 def checked(where, kind, plugin, settings, others, problems):
-    """Return a plugin's settings, adding a line for each that it does not take, or not in that type, or needs."""
-    known = plugins.parameters(kind, plugin)
+    """Return the settings that a plugin takes, adding a line for each other one, and for each that it lacks."""
+    known, taken = plugins.parameters(kind, plugin), {}
     for name, (_, text, required) in known.items():
         if required and name not in settings:
             problems.append(f"{where}.{name}: found nothing, expected {text}")
@@ -338,7 +345,9 @@ def checked(where, kind, plugin, settings, others, problems):
         types, text, _ = known[name]
         if not isinstance(value, types) or (isinstance(value, bool) and "bool" not in text and types is not object):
             problems.append(f"{where}.{name}: found {show(value)}, expected {text}")
-    return settings
+            continue
+        taken[name] = value
+    return taken
 
 
 def unknown(where, what, name, known):

@@ -4,6 +4,8 @@ import ast
 from functools import lru_cache
 from pathlib import Path
 
+from poolflow.study.bounds import parse
+
 PACKAGE = Path(__file__).parents[1]
 # Folder of a kind of plugin -> what one is called, and its functions: how many arguments precede the parameters.
 KINDS = {
@@ -62,6 +64,7 @@ def literals(kind, name):
         found["VARIANT"] = _variant(path, found["NEEDS"])
     if kind == "pretext":
         _check_gives(path, name, found)
+    _check_bounds(path, found.get("BOUNDS", {}), parameters(kind, name) if "BOUNDS" in found else ())
     return found
 
 
@@ -91,6 +94,19 @@ def _check_gives(path, name, found):
         raise PluginError(f"{path}: GIVES names {missing[0]}, but there is no such function")
     if bool(base) != ("OF" in found) or not {"features", "model"}.issuperset(base):
         raise PluginError(f"{path}: OF and BASE belong together, BASE a tuple of features and model; found {base!r}")
+
+
+def _check_bounds(path, bounds, known):
+    """Raise PluginError unless BOUNDS has texts that `poolflow.study.bounds` reads, of parameters."""
+    if not isinstance(bounds, dict):
+        raise PluginError(f"{path}: BOUNDS must be a literal mapping from parameters to text, found {bounds!r}")
+    for parameter, text in bounds.items():
+        if parameter not in known:
+            raise PluginError(f"{path}: BOUNDS names {parameter}, but there is no such parameter")
+        try:
+            parse(text)
+        except ValueError as error:
+            raise PluginError(f"{path}: BOUNDS of {parameter}: {error}") from error
 
 
 def docstring(kind, name):

@@ -1,0 +1,179 @@
+"""Arrays and features, from HDF5 and NPZ files."""
+
+import h5py
+import numpy as np
+import pytest
+from helpers import images
+
+from poolflow.job import StageError
+from poolflow.stages import dataset
+
+pytestmark = pytest.mark.usefixtures("no_network")
+RNG = np.random.default_rng(0)
+
+
+def table(path, arrays):
+    path.parent.mkdir(parents=True, exist_ok=True)
+    if path.suffix == ".npz":
+        np.savez_compressed(path, **arrays)
+    else:
+        with h5py.File(path, "w") as file:
+            for key, values in arrays.items():
+                file[key] = values.tolist() if values.dtype.kind == "U" else values
+
+
+OWN = images(40, 4, 5, 3)
+TARGET = np.arange(40) % 3
+
+
+@pytest.mark.parametrize("separator", ["_", "/"])
+@pytest.mark.parametrize("suffix", [".npz", ".h5"])
+def test_arrays_with_a_test_set(make_dataset, tmp_path, suffix, separator):
+    arrays = {"train_images": OWN, "train_labels": TARGET, "test_images": OWN[:9], "test_labels": TARGET[:9]}
+    path = tmp_path / f"root/own{suffix}"
+    table(path, {key.replace("_", separator): values for key, values in arrays.items()})
+    found = make_dataset("arrays", path=path.name)
+    np.testing.assert_array_equal(found.train_images, OWN)
+    np.testing.assert_array_equal(found.test_images, OWN[:9])
+    assert found.train_labels.tolist() == TARGET.tolist()
+    assert found.classes == ["0", "1", "2"]
+
+
+@pytest.mark.parametrize("suffix", [".npz", ".h5"])
+def test_arrays_are_split_with_their_labels(make_dataset, tmp_path, suffix, monkeypatch):
+    monkeypatch.setattr(dataset, "CHUNK", 100)
+    monkeypatch.setattr(dataset, "BLOCK", 1)
+    names = np.array(["owl", "", "ape", "elk"])[np.arange(40) % 4]
+    table(tmp_path / f"root/own{suffix}", {"images": OWN, "labels": names})
+    found = make_dataset("arrays", path=f"own{suffix}")
+    assert found.classes == ["ape", "elk", "owl"]
+    assert np.bincount(found.test_labels).tolist() == [2, 2, 2]
+    assert np.bincount(found.train_labels + 1).tolist() == [10, 8, 8, 8]
+    where = {values.tobytes(): row for row, values in enumerate(OWN)}
+    for values, labels in ((found.train_images, found.train_labels), (found.test_images, found.test_labels)):
+        rows = [where[value.tobytes()] for value in values]
+        assert rows == sorted(rows)
+        assert [[*found.classes, ""][label] for label in labels] == names[rows].tolist()
+
+
+@pytest.mark.parametrize(
+    ("values", "expected"),
+    [
+        (OWN[..., 0], OWN[..., :1]),
+        (OWN.transpose(0, 3, 1, 2), OWN),
+        (OWN[:, :3, :, :1], OWN[:, :3, :, :1]),  # the last axis goes first
+        (OWN / 255, OWN),
+        ((OWN / 255).astype(np.float32)[..., 0], OWN[..., :1]),
+        ((OWN / 255).astype(np.float32).transpose(0, 3, 1, 2), OWN),
+    ],
+)
+def test_arrays_of_any_layout(make_dataset, tmp_path, values, expected):
+    table(
+        tmp_path / "root/own.h5",
+        {f"{p}_{w}": v for p in ("train", "test") for w, v in (("images", values), ("labels", TARGET))},
+    )
+    np.testing.assert_array_equal(make_dataset("arrays", path="own.h5").test_images, expected)
+
+
+def test_labels_may_be_any_integers(make_dataset, tmp_path):
+    labels = np.array([7, -1, 3, 10] * 10, np.int8)
+    table(tmp_path / "root/own.npz", {"images": OWN, "labels": labels})
+    found = make_dataset("arrays", path="own.npz", test_fraction=0.5)
+    assert found.classes == ["3", "7", "10"]
+    assert sorted(found.train_labels) == [-1] * 10 + [0] * 5 + [1] * 5 + [2] * 5
+
+
+WRONG = {
+    "objects": (
+        {"images": OWN.astype(object), "labels": TARGET},
+        "images cannot be read .Object arrays cannot be loaded",
+    ),
+    "objects as labels": ({"images": OWN, "labels": TARGET.astype(object)}, "labels cannot be read .Object arrays"),
+    "lengths": ({"images": OWN, "labels": TARGET[:9]}, "labels: found 9 labels for the 40 rows of images"),
+    "no labels": ({"images": OWN}, "found images, expected labels as well; the keys are train_images"),
+    "nothing": ({"x": OWN}, "found x, expected images, labels as well"),
+    "no test": ({"train_images": OWN, "train_labels": TARGET}, "expected test_images, test_labels as well"),
+    "integers": (
+        {"images": OWN.astype(int), "labels": TARGET},
+        "images: found int64, expected uint8, or floats in 0..1",
+    ),
+    "floats to 255": ({"images": OWN * 1.0, "labels": TARGET}, "images: found floats from 0.0 to 255.0, expected 0..1"),
+    "NaN": ({"images": OWN * np.nan, "labels": TARGET}, "images: found floats from nan to nan"),
+    "shape": ({"images": OWN[..., :2], "labels": TARGET}, r"images: found the shape \(40, 4, 5, 2\), expected"),
+    "a number": ({"images": np.uint8(3), "labels": TARGET}, "images: found a single value"),
+    "float labels": (
+        {"images": OWN, "labels": TARGET / 1},
+        r"labels: found float64 \(40,\), expected integers or strings",
+    ),
+    "one-hot": ({"images": OWN, "labels": np.eye(40, dtype=int)}, r"labels: found int64 \(40, 40\)"),
+    "below": ({"images": OWN, "labels": TARGET - 2}, "labels: found -2, expected 0 or more, or -1"),
+    "one class": ({"images": OWN, "labels": TARGET * 0}, r"classes: found 1 \(0\)"),
+    "strings and integers": (
+        {"train_images": OWN, "train_labels": TARGET, "test_images": OWN, "test_labels": TARGET.astype(str)},
+        "found strings and integers among the labels",
+    ),
+    "a class of the test": (
+        {"train_images": OWN, "train_labels": TARGET, "test_images": OWN, "test_labels": np.r_[TARGET[:39], 3]},
+        "test_labels: found 3 in row 39, which no training row has",
+    ),
+    "no label in the test": (
+        {"train_images": OWN, "train_labels": TARGET, "test_images": OWN, "test_labels": np.r_[TARGET[:39], -1]},
+        "test labels: found -1 in row 39",
+    ),
+}
+
+
+@pytest.mark.parametrize("case", WRONG)
+def test_wrong_arrays_are_one_line(make_dataset, tmp_path, case):
+    arrays, message = WRONG[case]
+    table(tmp_path / "root/own.npz", arrays)
+    with pytest.raises(StageError, match=message):
+        make_dataset("arrays", path="own.npz")
+
+
+@pytest.mark.parametrize("name", ["arrays", "features"])
+@pytest.mark.parametrize("suffix", [".npz", ".h5"])
+def test_a_broken_table_is_named(make_dataset, tmp_path, name, suffix):
+    path = tmp_path / f"root/own{suffix}"
+    values = OWN if name == "arrays" else RNG.normal(size=(40, 30))
+    table(path, {{"arrays": "images", "features": "features"}[name]: values, "labels": TARGET})
+    content = path.read_bytes()
+    for size in (9, 100, len(content) // 2, len(content) - 1):
+        path.write_bytes(content[:size])
+        with pytest.raises(StageError, match=rf"{path}"):
+            make_dataset(name, path=path.name)
+    path.write_bytes(b"a,b\n1,2\n")
+    with pytest.raises(StageError, match=rf"{path} is neither an HDF5 nor an NPZ file"):
+        make_dataset(name, path=path.name)
+    path.unlink()
+    with pytest.raises(StageError, match=rf"cannot read {path} \(No such file"):
+        make_dataset(name, path=path.name)
+
+
+@pytest.mark.parametrize("parted", [True, False])
+def test_features_keep_their_rows_and_labels(make_dataset, tmp_path, monkeypatch, parted):
+    monkeypatch.setattr(dataset, "CHUNK", 4 * 6 * 5)
+    monkeypatch.setattr(dataset, "BLOCK", 2)
+    values = RNG.normal(3, 2, (90, 6))
+    labels = np.arange(90) % 3 - 1
+    arrays = {"features": values, "labels": labels}
+    if parted:
+        arrays = {f"train/{key}": array for key, array in arrays.items()}
+        arrays |= {"test/features": values[labels >= 0], "test/labels": labels[labels >= 0]}
+    table(tmp_path / "root/own.h5", arrays)
+    found = make_dataset("features", path="own.h5")
+    assert found.train_features.dtype == np.float32
+    where = {value.astype(np.float32).tobytes(): row for row, value in enumerate(values)}
+    for got, numbers in ((found.train_features, found.train_labels), (found.test_features, found.test_labels)):
+        rows = [where[value.tobytes()] for value in got]
+        assert labels[rows].tolist() == numbers.tolist()
+    assert len(found.train_labels) == (90 if parted else 78)
+    np.testing.assert_allclose(found.mean, found.train_features.astype(float).mean(axis=0), rtol=1e-12)
+    np.testing.assert_allclose(found.std, found.train_features.astype(float).std(axis=0), rtol=1e-9)
+
+
+@pytest.mark.parametrize("values", [np.zeros((40, 3), int), np.zeros((40, 3, 2))])
+def test_features_are_a_table_of_floats(make_dataset, tmp_path, values):
+    table(tmp_path / "root/own.h5", {"features": values, "labels": TARGET})
+    with pytest.raises(StageError, match=rf"features: found {values.dtype} .*, expected floats \(N, D\)"):
+        make_dataset("features", path="own.h5")
