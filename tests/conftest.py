@@ -30,8 +30,8 @@ TRAINING = with_defaults({}, load_schema()["properties"]["training"]) | {
     "schedule": "cosine",
 }
 NETWORK = {"network": "small_cnn", "parameters": {}, "threads": 1, "device": "cpu", "deterministic": True}
-TRAIN = NETWORK | {"members": 1, "seed": 0}
-EMBED = NETWORK | {"precision": "float32"}
+TRAIN = NETWORK | {"learner": {"learner": "supervised", "parameters": {}}, "members": 1, "seed": 0}
+PREDICT = NETWORK | {"precision": "float32", "settings": {}, "seed": 0}
 POOL = {"seed": 0, "pool": with_defaults({}, load_schema()["properties"]["pool"])}
 TINY = {
     "study": "tiny",
@@ -179,7 +179,7 @@ def stage(tmp_path):
     """Return a function that runs a stage in a process of its own, as a rule does."""
 
     def run(name, config, *args, job="digits/small_cnn/random/entropy/seed0/cycle1", python=(), **options):
-        command = [sys.executable, *python, "-m", f"poolflow.{name}", "--name", job, "--config", json.dumps(config)]
+        command = [sys.executable, *python, "-m", "poolflow", name, "--name", job, "--config", json.dumps(config)]
         for option, value in options.items():
             command += [f"--{option.replace('_', '-')}", str(value)]
         environment = os.environ | {"PYTHONPATH": str(ROOT / "workflow")}

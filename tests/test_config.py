@@ -4,6 +4,7 @@ import pytest
 import yaml
 from conftest import ROOT, Project
 
+from poolflow.__main__ import stages
 from poolflow.study import plugins
 from poolflow.study.config import ConfigError, check, load_schema, recipes
 
@@ -239,13 +240,17 @@ def test_defaults_variants_and_overrides():
             "training": {"epochs": 7, "batch_size": 16},
         }
     )
-    assert study["strategies"] == {"ask": {"plugin": "margin", "pretext": None, "parameters": {}}}
-    assert study["learners"]["wide"]["parameters"] == {"width": 64}
+    ask = {"plugin": "margin", "facts": {"NEEDS": ("probs",)}, "pretext": None, "variant": "", "parameters": {}}
+    assert study["strategies"] == {"ask": ask}
+    wide = study["learners"]["wide"]
+    assert (wide["plugin"], wide["parameters"]) == ("supervised", {})
+    assert (wide["network"]["network"], wide["network"]["parameters"]) == ("small_cnn", {"width": 64})
     training = study["learners"]["wide"]["training"]
     assert (training["epochs"], training["batch_size"], training["optimizer"]) == (3, 16, "adam")
     assert isinstance(training["epochs"], int)
     assert study["datasets"]["digits"]["pool"] == study["pool"]
-    assert study["initial_pools"] == {"random": {"plugin": "random", "pretext": None, "parameters": {}}}
+    random = {"plugin": "random", "facts": {"NEEDS": ()}, "pretext": None, "parameters": {}}
+    assert study["initial_pools"] == {"random": random}
 
 
 def keys(rules, prefix=""):
@@ -328,13 +333,13 @@ def test_a_study_file_does_not_inherit_from_the_default_config(tmp_path):
 
 def test_the_targets_are_listed_with_what_they_make(tmp_path):
     output = Project.new(tmp_path / "p").snakemake("--list")
-    lines = dict(line.split(" (", 1) for line in output.splitlines() if line.endswith(")"))
-    assert set(lines) == {
-        *("all", "data", "to_label", "to_label_table", "to_label_sheet"),
-        *("download", "dataset", "pool", "pretrain", "pretext_output", "initial_pool", "acquire", "train", "embed"),
-        *("curves", "figures", "clusters", "pool_tables", "pool_histograms", "pool_overlap", "tsne", "tsne_figure"),
-        *("contact_sheet", "cycle_tables", "cycle_overlap"),
-    }
+    targets, jobs = output.partition("Targets (snakemake NAME):\n")[2].split("Jobs, which the targets ask for:\n")
+    names = [
+        [line.split(maxsplit=1) for line in part.splitlines() if line.startswith("  ")] for part in (targets, jobs)
+    ]
+    assert [name for name, _ in names[0]] == ["all", "data", "curves", "to_label"]
+    assert {name for name, _ in names[1]} == set(stages())
+    assert all(text.endswith(".") or "csv" in text for part in names for _, text in part)
 
 
 def resolved(training, own):

@@ -64,12 +64,12 @@ def test_after_an_edit_of_a_strategy_its_earlier_jobs_are_counted_and_added(fini
     folders = {path.rpartition("/")[0] for path in expected if "/entropy/" in path}
     # In each of two cycles of two initial pools: acquire and train, and embed in all but the last.
     assert len(folders) == 4
-    counts = {"acquire": 4, "train": 4, "embed": 2, "curves": 1, "figures": 1, "cycle_tables": 1, "cycle_overlap": 1}
+    counts = {"acquire": 4, "train": 4, "predict": 2, "curves": 1, "figures": 1, "cycle_tables": 1, "cycle_overlap": 1}
     assert {rule: int(row["jobs"]) for rule, row in table.items()} == counts | {"all": sum(counts.values())}
     files = {
         "acquire": [f"{folder}/acquire.tsv" for folder in folders],
         "train": [f"{folder}/train.tsv" for folder in folders],
-        "embed": [f"{folder}/probs.tsv" for folder in folders if folder.endswith("cycle1")],
+        "predict": [f"{folder}/probs.tsv" for folder in folders if folder.endswith("cycle1")],
         "curves": ["curves.tsv"],
         "figures": ["figures/digits/small_cnn.tsv"],
         "cycle_tables": ["cycle_tables.tsv"],
@@ -103,7 +103,7 @@ def test_a_changed_config_reruns_for_its_reasons(finished, tmp_path):
     project = finished.copy(tmp_path / "copy")
     project.configure(strategies=TINY["strategies"] | {"sharpened": {"power": 3.0}, "margin": None})
     table = rows(plan(project))
-    counted = Counter(int(row["jobs"]) for row in (table["acquire"], table["train"], table["embed"]))
+    counted = Counter(int(row["jobs"]) for row in (table["acquire"], table["train"], table["predict"]))
     assert counted == {8: 2, 4: 1}
     assert set(table["acquire"]["why"].split(", ")) == {"2 params changed", "2 follows", "4 missing"}
     assert set(table["train"]["why"].split(", ")) == {"4 follows", "4 missing"}

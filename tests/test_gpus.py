@@ -145,7 +145,7 @@ def test_as_many_jobs_use_gpus_as_there_are(tmp_path, monkeypatch):
     )
     assert re.search(r"Provided resources: gpu=\D*6\b", output)
     for settings, expected in [
-        ({"device": "auto"}, {"train", "embed", "pretrain", "pretext_output", "acquire emoc", "acquire vaal_on_gpu"}),
+        ({"device": "auto"}, {"train", "predict", "pretrain", "pretext_output", "acquire emoc", "acquire vaal_on_gpu"}),
         ({"device": "cpu"}, {"acquire vaal_on_gpu"}),
     ]:
         project.configure(TINY | {"strategies": strategies} | settings)

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F
-from conftest import EMBED, NETWORK, TRAIN, TRAINING
+from conftest import NETWORK, PREDICT, TRAIN, TRAINING
 
 from poolflow.stages import train
 from poolflow.strategies import learning_loss
@@ -175,8 +175,8 @@ def test_training_and_embedding_give_the_same_bytes_twice(cycle0, stage, tmp_pat
         config = TRAIN | {"loss_prediction": True, "training": TRAINING | {"epochs": 3, "crop": 1}}
         done = stage("train", config, **cycle0, model=model, metrics=tmp_path / "m.json")
         assert done.returncode == 0, done.stderr
-        config = EMBED | {"loss_prediction": True}
-        done = stage("embed", config, **files, need="predicted_loss", model=model, out=out)
+        config = PREDICT | {"loss_prediction": True}
+        done = stage("predict", config, **files, need="predicted_loss", model=model, out=out)
         assert done.returncode == 0, done.stderr
         weights = torch.load(model)["states"][0]
         digests.append(hashlib.sha256(b"".join(value.numpy().tobytes() for value in weights.values())).hexdigest())

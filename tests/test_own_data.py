@@ -121,7 +121,7 @@ def test_from_no_label_to_what_to_label_next(cells, tmp_path):
 
     assert "Nothing to be done" in project.snakemake("to_label", "-n")
     label(data, table.loc["margin"].file)
-    again = {"dataset", "pool", "initial_pool", "train", "embed", "acquire", "to_label_table", "to_label_sheet"}
+    again = {"dataset", "pool", "initial_pool", "train", "predict", "acquire", "to_label_table", "to_label_sheet"}
     assert counted(project.snakemake("to_label", "-n")) == again | {"to_label"}
     # Without a test set there is nothing to draw; all else is made.
     output = project.snakemake("--cores", "2", fails=True)

@@ -10,6 +10,7 @@ from conftest import ROOT
 
 from poolflow.study import plugins
 from poolflow.study.bounds import parse, refusal
+from poolflow.study.config import load_schema
 
 STUDY = {"budget": 30, "initial_size": 20, "classes": 10, "pool": 1437}
 # What any value of its type may be, beside the paths that LOCAL names.
@@ -19,7 +20,9 @@ FREE = {
     ("datasets", "image_folder", "unlabeled"): "the name of a folder",
     ("datasets", "tiny_imagenet", "path"): "a path",
 }
-PLUGINS = [(kind, name) for kind in plugins.KINDS for name in plugins.names(kind)] + [("strategies", "_template")]
+# The kinds whose parameters a config sets; those of the others are keys of the study, whose bounds the schema has.
+KINDS = {rule["plugins"] for rule in load_schema()["properties"].values() if "plugins" in rule} | {"networks"}
+PLUGINS = [(kind, name) for kind in sorted(KINDS) for name in plugins.names(kind)] + [("strategies", "_template")]
 
 
 def types(kind, name, parameter):
@@ -69,7 +72,8 @@ def defaults(kind, name):
     module = import_module(f"poolflow.{kind}.{name}")
     found = {}
     for function in plugins.KINDS[kind][1]:
-        function = module.Network.__init__ if function == "__init__" else getattr(module, function, None)
+        owner = getattr(module, {"networks": "Network", "learners": "Learner"}.get(kind, ""), module)
+        function = getattr(owner, function, None)
         for parameter, entry in inspect.signature(function).parameters.items() if function else ():
             if parameter in plugins.parameters(kind, name) and entry.default is not entry.empty:
                 assert found.setdefault(parameter, entry.default) == entry.default
@@ -128,8 +132,8 @@ REFUSED = [
     ("datasets", "image_folder", "size", 0, "a number >= 1"),
     ("datasets", "image_folder", "mode", "cmyk", "auto or grey or rgb"),
     ("datasets", "cifar100", "labels", "middle", "fine or coarse"),
-    ("models", "vgg16", "dropout", 1, "a number >= 0 and < 1"),
-    ("models", "mlp", "hidden", 0, "a number >= 1"),
+    ("networks", "vgg16", "dropout", 1, "a number >= 0 and < 1"),
+    ("networks", "mlp", "hidden", 0, "a number >= 1"),
     ("pretext", "simclr", "optimizer", "rmsprop", "adam or adamw or lars or sgd"),
     ("pretext", "simclr", "learning_rate", math.nan, "a finite number > 0"),
     ("pretext", "simclr", "weight_decay", -1, "a number >= 0"),
@@ -172,6 +176,6 @@ def test_a_wrong_value_is_refused_in_words(kind, name, parameter, value, expecte
 def test_recipes_are_within_the_bounds(path):
     for task, settings in yaml.safe_load(path.read_text()).items():
         network = settings.pop("network", {"network": None})
-        for kind, name, values in (("pretext", task, settings), ("models", network.pop("network"), network)):
+        for kind, name, values in (("pretext", task, settings), ("networks", network.pop("network"), network)):
             for parameter, value in values.items():
                 assert refusal(bounds(kind, name)[parameter], value, STUDY) is None, parameter

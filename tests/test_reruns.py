@@ -37,12 +37,12 @@ def labeled0(pool, seed=0):
     return {f"digits/small_cnn/{pool}/seed{seed}/cycle0/labeled.h5"}
 
 
-def chain(pool, strategy, seed=0, cycles=(1, 2), last=2, acquire=True, embed=True):
+def chain(pool, strategy, seed=0, cycles=(1, 2), last=2, acquire=True, predict=True):
     """Return the outputs of a strategy's cycles."""
     paths = set()
     for cycle in cycles:
         folder = f"digits/small_cnn/{pool}/{strategy}/seed{seed}/cycle{cycle}"
-        needs = [f"{need}.h5" for need in NEEDS[strategy]] if embed and cycle < last else []
+        needs = [f"{need}.h5" for need in NEEDS[strategy]] if predict and cycle < last else []
         paths |= {f"{folder}/{name}" for name in ["model.pt", "metrics.json", *needs]}
         paths |= {f"{folder}/labeled.h5"} if acquire else set()
     return paths
@@ -86,6 +86,29 @@ OTHER_KMEANS |= set().union(*(chain("kmeans", s) for s in STRATEGIES))
 RETRAINED = chains(STRATEGIES[1:]) | chains(["random"], acquire=False) | ANALYSIS
 RETRAINED |= set().union(*(cycle0(pool) for pool in POOLS))
 
+# What follows from other features of the networks.
+OTHER_FEATURES = chains(["coreset"]) | ANALYSIS
+OTHER_FEATURES |= {f"digits/small_cnn/{pool}/seed0/cycle0/features.h5" for pool in POOLS}
+
+
+def move_modules(project):
+    """Move a module of the library into another folder under another name, and one beside it."""
+    package = project.folder / "workflow/poolflow"
+    (package / "data/candidates.py").rename(package / "training/to_choose_from.py")
+    (package / "data/rows.py").rename(package / "data/blocks.py")
+    for path in package.rglob("*.py"):
+        text = path.read_text()
+        for old, new in (("data.candidates", "training.to_choose_from"), ("data.rows", "data.blocks")):
+            text = text.replace(f"from poolflow.{old} import", f"from poolflow.{new} import")
+        path.write_text(text)
+
+
+def change_the_machine(project):
+    """Change code of every file in running/."""
+    for path in (project.folder / "workflow/poolflow/running").glob("*.py"):
+        path.write_text(path.read_text() + "\n\nADDED = 1\n")
+
+
 EDITS = {
     "nothing": (lambda p: None, set()),
     "a comment in a strategy": (lambda p: p.edit(strategy("entropy"), "def select", "# why\ndef select"), set()),
@@ -93,7 +116,7 @@ EDITS = {
     "formatting of a strategy": (lambda p: p.edit(strategy("entropy"), '("probs",)', "(  'probs',  )"), set()),
     "a comment in the rules": (lambda p: p.edit("workflow/rules/cycle.smk", "rule train:", "# x\nrule train:"), set()),
     "a docstring in a shared module": (
-        lambda p: p.edit("workflow/poolflow/store.py", '"""HDF5 and', '"""All HDF5 and'),
+        lambda p: p.edit("workflow/poolflow/data/store.py", '"""HDF5 and', '"""All HDF5 and'),
         set(),
     ),
     "all files touched": (touch_everything, set()),
@@ -174,7 +197,7 @@ EDITS = {
     ),
     "the features of a pretext task for a strategy": (
         lambda p: p.configure(strategies=TINY["strategies"] | {"coreset": {"pretext": "simclr"}}),
-        chains(["coreset"], embed=False) | ANALYSIS,
+        chains(["coreset"], predict=False) | ANALYSIS,
     ),
     "a seed more": (add_seed, SEED1 | ANALYSIS),
     "a cycle more": (
@@ -186,11 +209,41 @@ EDITS = {
     ),
     "a training setting": (lambda p: p.configure(training={"epochs": 3}), RETRAINED),
     "code of the network": (
-        lambda p: p.edit("workflow/poolflow/models/small_cnn.py", "nn.MaxPool2d(2)", "nn.AvgPool2d(2)"),
+        lambda p: p.edit("workflow/poolflow/networks/small_cnn.py", "nn.MaxPool2d(2)", "nn.AvgPool2d(2)"),
         RETRAINED | OTHER_KMEANS | pretext("kmeans", "clusters.h5") | pretext("simclr", *SIMCLR) | CLUSTERS,
     ),
     "the title of the figures": (lambda p: p.configure(figures={"title": "Digits"}), FIGURES),
-    "code of the figures": (lambda p: p.edit("workflow/poolflow/figures.py", "height=2.6", "height=3"), FIGURES),
+    "code of a figure": (
+        lambda p: p.edit("workflow/poolflow/figures/learning_curves.py", "height=2.6", "height=3"),
+        FIGURES,
+    ),
+    "the resolution of the figures": (
+        lambda p: p.configure(figures={"dpi": 50}),
+        {path for path in WHOLE if path.startswith("figures/")} - SHEETS,
+    ),
+    "code of a table that a figure shows": (
+        lambda p: p.edit("workflow/poolflow/tables/overlap.py", "common / len", "1 * common / len"),
+        {"overlap.csv", "figures/digits/pools/overlap.png"},
+    ),
+    "modules moved and called otherwise": (move_modules, set()),
+    "the machine": (change_the_machine, set()),
+    "a learner": (
+        lambda p: p.edit("workflow/poolflow/learners/supervised.py", "steps, self.", "1 * steps, self."),
+        RETRAINED,
+    ),
+    "the loop": (lambda p: p.edit("workflow/poolflow/training/loop.py", "step += 1", "step += 2 - 1"), RETRAINED),
+    "an output of the network": (
+        lambda p: p.edit("workflow/poolflow/outputs/features.py", "members[0]", "members[0 * 1]"),
+        OTHER_FEATURES,
+    ),
+    "a variant that no strategy of the study needs": (
+        lambda p: p.edit("workflow/poolflow/variants/loss_prediction.py", "STOP = 0.6", "STOP = 0.5"),
+        set(),
+    ),
+    "what a parameter accepts": (
+        lambda p: p.edit("workflow/poolflow/networks/small_cnn.py", '"width": ">= 1"', '"width": ">= 2"'),
+        set(),
+    ),
     "the seed of the study": (lambda p: p.configure(seed=1), WHOLE - {"digits/dataset.h5"}),
 }
 
@@ -213,8 +266,8 @@ def test_a_strategy_that_uses_the_network_follows_its_code_and_settings(finished
     analysis = ANALYSIS - {"figures/digits/small_cnn/overlap_cycles.png"}  # there is one initial pool
     with_emoc = {path for path in RETRAINED - ANALYSIS if "kmeans" not in path} | chain("random", "emoc") | analysis
     for path, old, new in (
-        ("models/small_cnn.py", "nn.MaxPool2d(2)", "nn.AvgPool2d(2)"),
-        ("networks.py", "torch.set_num_threads(config", "torch.set_num_threads(1 * config"),
+        ("networks/small_cnn.py", "nn.MaxPool2d(2)", "nn.AvgPool2d(2)"),
+        ("training/device.py", "torch.set_num_threads(config", "torch.set_num_threads(1 * config"),
     ):
         edited = project.copy(tmp_path / path.replace("/", " "))
         edited.edit(f"workflow/poolflow/{path}", old, new)

@@ -134,7 +134,7 @@ def test_job_by_job_with_gpus_interrupted_and_started_again(tmp_path, finished):
     start = ("--profile", "profiles/slurm", *FASTER, "results/tiny/curves.csv")
     process = project.start(*start)
     try:
-        running(project, "rule_embed")
+        running(project, "rule_predict")
         process.send_signal(signal.SIGINT)
         process.communicate(timeout=100)
     finally:
@@ -148,13 +148,13 @@ def test_job_by_job_with_gpus_interrupted_and_started_again(tmp_path, finished):
     assert_same(project, finished)
     asked = {rule(job): job.get("TresPerJob") for job in jobs(project)}
     networks = {name: gpus for name, gpus in asked.items() if gpus}
-    assert networks == dict.fromkeys(["train", "embed"], "gres:gpu:1"), asked
-    assert asked.keys() == {"dataset", "pool", "initial_pool", "acquire", "train", "embed", "curves"}
+    assert networks == dict.fromkeys(["train", "predict"], "gres:gpu:1"), asked
+    assert asked.keys() == {"dataset", "pool", "initial_pool", "acquire", "train", "predict", "curves"}
 
 
 def test_gpus_are_asked_for_where_profile_and_study_agree(tmp_path):
     project = Project.new(tmp_path / "project")
-    networks = {"train", "embed", "pretrain", "pretext_output"}
+    networks = {"train", "predict", "pretrain", "pretext_output"}
     for device, resources, expected in [
         ("cuda", ["turn=1", "gpu=2"], networks),
         ("cpu", ["turn=1", "gpu=2"], set()),

@@ -8,7 +8,7 @@ from pathlib import Path
 import h5py
 import numpy as np
 import pytest
-from conftest import EMBED, POOL, TRAIN, TRAINING, Project
+from conftest import POOL, PREDICT, TRAIN, TRAINING, Project
 from helpers import imported
 
 from poolflow.data import store
@@ -72,7 +72,7 @@ def test_every_file_says_how_it_was_made(finished):
             assert len(file.attrs["code"]) == 16
             json.loads(file.attrs["config"])
             assert "h5py" in json.loads(file.attrs["versions"])
-            stages = {"dataset", "pool", "pretext_output", "tsne", "initial_pool", "acquire", "embed"}
+            stages = {"dataset", "pool", "pretext_output", "tsne", "initial_pool", "acquire", "predict"}
             assert file.attrs["stage"] in stages
             assert str(finished.folder) not in str(dict(file.attrs))
 
@@ -195,7 +195,7 @@ def test_a_failing_block_leaves_what_was_there(tmp_path):
             TRAIN | {"training": TRAINING | {"epochs": 1}},
             ["torch._dynamo", "torchvision", "pandas", "sklearn"],
         ),
-        ("embed", EMBED, ["torch._dynamo", "torchvision", "pandas", "sklearn"]),
+        ("predict", PREDICT, ["torch._dynamo", "torchvision", "pandas", "sklearn"]),
         (
             "initial_pool",
             {"initial_pool": "random", "parameters": {}, "size": 10, "seed": 0, "threads": 1},
@@ -213,7 +213,7 @@ def test_a_stage_imports_only_what_it_needs(stage, study, inputs, tmp_path, name
         "pool": ["dataset", "out"],
         "acquire": ["dataset", "pool", "labeled", "needs", "out"],
         "train": ["dataset", "pool", "labeled", "model", "metrics"],
-        "embed": ["need", "dataset", "pool", "model", "out"],
+        "predict": ["need", "dataset", "pool", "model", "out"],
         "initial_pool": ["dataset", "pool", "out"],
         "figures": ["curves", "by_strategy", "by_pool"],
     }[name]
@@ -282,13 +282,13 @@ def test_a_truncated_model_is_named(stage, inputs, tmp_path, size):
     model = tmp_path / "model.pt"
     model.write_bytes(b"notes" if size == "another file" else inputs["model"].read_bytes()[:size])
     options = {"dataset": inputs["dataset"], "pool": inputs["pool"], "model": model, "need": "probs"}
-    line = failure(stage("embed", EMBED, **options, out=tmp_path / "out.h5"), tmp_path)
+    line = failure(stage("predict", PREDICT, **options, out=tmp_path / "out.h5"), tmp_path)
     assert f"{model} is not a complete model" in line
     assert "weights_only" not in line  # torch's advice
 
 
 @pytest.mark.parametrize("kilobytes", [1, 20, 100])
-@pytest.mark.parametrize("name", ["dataset", "train", "embed"])
+@pytest.mark.parametrize("name", ["dataset", "train", "predict"])
 def test_a_full_disk_is_one_line(stage, inputs, tmp_path, name, kilobytes):
     unwritten = {"python": ["-B"]}  # Python itself leaves truncated bytecode files
     limit = ["bash", "-c", f'ulimit -f {kilobytes}; exec "$@"', "limited"]  # stands for the end of the disk
@@ -303,7 +303,7 @@ def test_a_full_disk_is_one_line(stage, inputs, tmp_path, name, kilobytes):
             **unwritten,
             **inputs | {"model": out, "metrics": tmp_path / "out.json"},
         ),
-        "embed": lambda: stage("embed", EMBED, *limit, **unwritten, **options, need="features", out=out),
+        "predict": lambda: stage("predict", PREDICT, *limit, **unwritten, **options, need="features", out=out),
     }[name]()
     assert f"cannot write {out}: [Errno 27] File too large" in failure(done, tmp_path)
     assert resource.getrlimit(resource.RLIMIT_FSIZE)[0] == resource.RLIM_INFINITY

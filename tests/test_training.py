@@ -8,7 +8,7 @@ import h5py
 import numpy as np
 import pytest
 import torch
-from conftest import EMBED, NETWORK, POOL, TRAIN, TRAINING
+from conftest import NETWORK, POOL, PREDICT, TRAIN, TRAINING
 
 from poolflow.job import StageError
 from poolflow.stages import train
@@ -375,8 +375,8 @@ def learner(study, stage, tmp_path):
         return options["model"], json.loads(options["metrics"].read_text())
 
     def embed(need, model, network="small_cnn", parameters=None, **more):
-        config = EMBED | {"network": network, "parameters": parameters or {}} | more
-        done = stage("embed", config, need=need, model=model, out=tmp_path / "out.h5", **files)
+        config = PREDICT | {"network": network, "parameters": parameters or {}} | more
+        done = stage("predict", config, need=need, model=model, out=tmp_path / "out.h5", **files)
         assert done.returncode == 0, done.stderr
         with h5py.File(tmp_path / "out.h5") as file:
             return file[need][:]

@@ -63,7 +63,7 @@ def columns(kind, name):
     facts, taken = plugins.literals(kind, name), plugins.parameters(kind, name)
     row = {"name": f"`{name}`", "what": first}
     if "NEEDS" in facts:
-        row["needs"] = needs(facts)
+        row["needs"] = needs(facts, plugins.variant(name) if kind == "strategies" else "")
     if "GIVES" in facts:
         row["gives"] = ", ".join(f"`{output}`" for output in facts["GIVES"])
         row["builds on"] = f"`{facts['OF']}`" if "OF" in facts else "the network" if "NETWORK" in facts else ""
@@ -77,10 +77,10 @@ def columns(kind, name):
     return row
 
 
-def needs(facts):
+def needs(facts, variant):
     """Return what a plugin needs, and of what."""
     text = ", ".join(f"`{need}`" for need in facts["NEEDS"]) or "nothing"
-    text += f" of a network with `{facts['VARIANT']}`" if facts.get("VARIANT") else ""
+    text += f" of a network with `{variant}`" if variant else ""
     return text + (f" of `{facts['PRETEXT']}`" if "PRETEXT" in facts else "")
 
 

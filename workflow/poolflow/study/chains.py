@@ -23,7 +23,7 @@ def needs_of_network(study, strategy):
 def variant(study, chain):
     """Return the variant of the network that a chain trains, "" for none."""
     pool, _, strategy = chain.partition("/")
-    return (study["strategies"][strategy]["facts"]["VARIANT"] or "") if strategy else pool.partition("+")[2]
+    return study["strategies"][strategy]["variant"] if strategy else pool.partition("+")[2]
 
 
 def first_chain(study, initial_pool, strategy):

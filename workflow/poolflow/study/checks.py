@@ -25,7 +25,7 @@ def check_training(study, problems):
         if training["patience"] and not training["best_epoch"]:
             problems.append(f"{where}.patience: found {training['patience']}, expected best_epoch: true beside it")
         for name, strategy in study["strategies"].items():
-            variant = strategy["facts"]["VARIANT"]
+            variant = strategy["variant"]
             asked = plugins.literals("variants", variant).get("NETWORK", {}) if variant else {}
             network = entry["network"]["network"]
             for parameter in sorted(set(asked) - set(plugins.parameters("networks", network))):

@@ -64,7 +64,8 @@ class Study(dict):
     `datasets`, `learners`, `initial_pools`, `strategies` and `pretext` are mappings from a name to {the plugin's name
     under `plugin`, its literals under `facts`, its `parameters`, and: for a data set its `pool`; for a learner its
     `network` ({network, facts, parameters}) and its `training`; for an initial pool and a strategy the `pretext` task
-    or None; for that its `network` or None and what it builds on, `of`}.
+    or None; for that its `network` or None and what it builds on, `of`; for a strategy also the `variant` of the
+    network that it needs, "" for any}.
     """
 
     __hash__ = object.__hash__
@@ -209,7 +210,7 @@ def of_dataset(where, entry, settings, study, schema, problems):
 
 
 def of_pretext_user(where, entry, settings, study, schema, problems):
-    """Add to the entry of an initial pool or a strategy the `pretext` task whose outputs it uses, or None."""
+    """Add to an initial pool's or a strategy's entry the `pretext` task whose outputs it uses, or None."""
     entry["pretext"] = settings.pop("pretext", entry["facts"].get("PRETEXT"))
 
 
@@ -223,10 +224,16 @@ def of_task(where, entry, settings, study, schema, problems):
         entry["network"] = resolve_network(f"{where}.network", settings.pop("network", None), study, problems)
 
 
+def of_strategy(where, entry, settings, study, schema, problems):
+    """Add to a strategy's entry its `pretext` task and the `variant` of the network that it needs, "" for any."""
+    of_pretext_user(where, entry, settings, study, schema, problems)
+    entry["variant"] = plugins.variant(entry["plugin"])
+
+
 EXTRA = {
     "datasets": of_dataset,
     "initial_pools": of_pretext_user,
-    "strategies": of_pretext_user,
+    "strategies": of_strategy,
     "pretext": of_task,
 }
 

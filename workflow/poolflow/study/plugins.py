@@ -61,7 +61,6 @@ def literals(kind, name):
         _check_tuple(path, "NEEDS", found.get("NEEDS"), DATA | GIVES | ORACLE)
     if kind == "strategies":
         _check_tuple(path, "NEEDS", found.get("NEEDS"), DATA | ANSWERS | set(names("outputs")))
-        found["VARIANT"] = _variant(path, found["NEEDS"])
     if kind == "pretext":
         _check_gives(path, name, found)
     _check_bounds(path, found.get("BOUNDS", {}), parameters(kind, name) if "BOUNDS" in found else ())
@@ -74,14 +73,16 @@ def _check_tuple(path, key, value, allowed):
         raise PluginError(f"{path}: {key} must be a literal tuple of {sorted(allowed)}, found {value!r}")
 
 
-def _variant(path, needs):
-    """Return the variant of the network that gives what a strategy needs, None where any network does."""
+@lru_cache
+def variant(strategy):
+    """Return the variant of the network that gives what a strategy needs, "" where any network does."""
+    needs = literals("strategies", strategy)["NEEDS"]
     asked = {need: literals("outputs", need).get("VARIANT") for need in needs if need in names("outputs")}
     variants = sorted({variant for variant in asked.values() if variant})
     if len(variants) > 1:
         which = ", ".join(f"{need} of {variant}" for need, variant in asked.items() if variant)
-        raise PluginError(f"{path}: NEEDS must be outputs of one network, found {which}")
-    return variants[0] if variants else None
+        raise PluginError(f"{PACKAGE}/strategies/{strategy}.py: NEEDS must be outputs of one network, found {which}")
+    return variants[0] if variants else ""
 
 
 def _check_gives(path, name, found):

@@ -124,7 +124,7 @@ def initial_pool_code(study, name):
 def acquisition(study, strategy, learner):
     """Return the settings of an acquisition, with those of the learner's network where the strategy uses it."""
     entry = study["strategies"][strategy]
-    used = {"learner": network(study, learner, entry["facts"]["VARIANT"])} if uses_model(study, strategy) else {}
+    used = {"learner": network(study, learner, entry["variant"])} if uses_model(study, strategy) else {}
     return block(
         strategy=entry["plugin"],
         parameters=entry["parameters"],
@@ -139,7 +139,7 @@ def acquisition(study, strategy, learner):
 def acquisition_code(study, strategy, learner):
     """Return the digest of an acquisition's code, with that of the learner's network where the strategy uses it."""
     entry = study["strategies"][strategy]
-    used = network_plugins(study, learner, entry["facts"]["VARIANT"]) if uses_model(study, strategy) else []
+    used = network_plugins(study, learner, entry["variant"]) if uses_model(study, strategy) else []
     return code("acquire", ("strategies", entry["plugin"]), *used)
 
 

@@ -21,8 +21,8 @@ def table(results):
     rows = []
     for dataset, seed, pool, chosen in chosen_sets(results):
         for (first, its), (second, others) in itertools.combinations(chosen.items(), 2):
-            common = len(np.intersect1d(its, others)) / len(its)
-            rows.append([dataset, first, second, seed, common, len(its) / len(pool)])
+            common = len(np.intersect1d(its, others))
+            rows.append([dataset, first, second, seed, common / len(its), len(its) / len(pool)])
     pairs = pd.DataFrame(rows, columns=[*KEY, "seed", "share", "random_share"])
     statistics = pairs.groupby(KEY, sort=False).agg(
         seeds=("seed", "size"),
