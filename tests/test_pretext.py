@@ -246,7 +246,8 @@ def test_odd_images_are_rebuilt_worst(tmp_path, digits, plugin, found):
     losses = lab.learned(plugin)[1].loss
     assert losses.iloc[-1] < losses[0] / 2
     scores, _ = lab.output("scores", plugin, build=SMALL)
-    assert set(odd[-found:]) <= set(np.argsort(-scores)[:12])  # 4 of 100
+    # Of 300. Trained with other seeds, noise is of rank 33 at most by its middle, at 2 by the whole image.
+    assert set(odd[-found:]) <= set(np.argsort(-scores)[: {"vae": 12, "inpainting": 60}[plugin]])
 
 
 # Rotation

@@ -82,12 +82,10 @@ def gpu(device):
 
 def listed(only_targets=False):
     """Print what `snakemake --list` shows: the targets for people, and below them the jobs that they are made of."""
-    targets = [rule for rule in workflow.rules if rule.norun]
-    for heading, rules in (
-        ("Targets (snakemake NAME):", targets),
-        ("Jobs, which the targets ask for:", [] if only_targets else [r for r in workflow.rules if not r.norun]),
-    ):
-        print(*([heading] if rules else []), *(f"  {rule.name:15} {rule.docstring}" for rule in rules), sep="\n")
+    width = max(len(rule.name) for rule in workflow.rules)
+    for heading, target in (("Targets (snakemake NAME):", True), ("Jobs, which the targets ask for:", False)):
+        rules = [rule for rule in workflow.rules if rule.norun == target and (target or not only_targets)]
+        print(*([heading] if rules else []), *(f"  {rule.name:{width}}  {rule.docstring}" for rule in rules), sep="\n")
 
 
 workflow.list_rules = listed

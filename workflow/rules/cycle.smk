@@ -47,6 +47,8 @@ rule train:
         "<logs>/{dataset}/{learner}/{chain}/seed{seed}/cycle{cycle}/train.log",
     benchmark:
         "<benchmarks>/{dataset}/{learner}/{chain}/seed{seed}/cycle{cycle}/train.tsv"
+    wildcard_constraints:
+        learner=one_of(chains.learners(STUDY, pseudo_labels=False)),
     conda:
         "../../envs/training.yaml"
     threads: STUDY["threads"]
@@ -64,6 +66,15 @@ rule train:
         " {wildcards.dataset}/{wildcards.learner}/{wildcards.chain}/seed{wildcards.seed}/cycle{wildcards.cycle}"
         " --dataset {input.dataset} --pool {input.pool} --labeled {input.labeled} --start {input.start}"
         " --model {output.model} --metrics {output.metrics} 2> {log}"
+
+
+use rule train as train_with_pseudo_labels with:
+    output:
+        model=large("<results>/{dataset}/{learner}/{chain}/seed{seed}/cycle{cycle}/model.pt"),
+        metrics="<results>/{dataset}/{learner}/{chain}/seed{seed}/cycle{cycle}/metrics.json",
+        pseudo_labels="<results>/{dataset}/{learner}/{chain}/seed{seed}/cycle{cycle}/pseudo_labels.h5",
+    wildcard_constraints:
+        learner=one_of(chains.learners(STUDY, pseudo_labels=True)),
 
 
 rule predict:

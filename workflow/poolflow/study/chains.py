@@ -102,6 +102,11 @@ def pretext_model(study, names):
     return pretext_file(study, names, names.task, "model") if learns else []
 
 
+def learners(study, pseudo_labels):
+    """Return the names of the learners that keep pseudo-labels, or of those that do not."""
+    return [n for n, entry in study["learners"].items() if bool(entry["facts"].get("PSEUDO_LABELS")) == pseudo_labels]
+
+
 def published(study, dataset):
     """Return the file that says that a data set's published files are there; none for one that is not published."""
     fetched = plugins.defines("datasets", study["datasets"][dataset]["plugin"], "files")
