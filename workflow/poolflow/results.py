@@ -1,4 +1,4 @@
-"""What a table or a figure sees: the files of a study, and the names of which there is one for each."""
+"""What a table or a figure sees: the files of a study, and what this one is of."""
 
 import itertools
 import json

@@ -4,7 +4,7 @@ Either `train/` and `test/` lie at the top, with the class folders in them, or t
 part is set aside for the test, another one when a class gets more images. Folders inside a class folder belong to the
 class. Images in `unlabeled/` at the top are training images without a label. One folder around all of it is ignored,
 and so are hidden files and files that are no images by their extension. The rows are sorted by name, those without a
-label behind the others. How sizes and modes are brought to one is said in `_images.py`. Cost: decoding all images,
+label behind the others. `_images.py` says how sizes and modes are brought to one. Cost: decoding all images,
 once; memory for all pixels.
 
 Where `classes` names the classes, not every one needs an image: at first there may be none with a label, and no test

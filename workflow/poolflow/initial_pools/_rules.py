@@ -1,4 +1,4 @@
-"""What several initial pools share: the highest scores, and so many images of each cluster."""
+"""What several initial pools share: the images with the highest scores, and random images from each cluster."""
 
 import numpy as np
 

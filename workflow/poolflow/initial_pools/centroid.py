@@ -1,4 +1,4 @@
-"""Centroid: of each cluster the images nearest to its centre.
+"""Centroid: from each cluster, the images nearest to its centre.
 
 The clusters and quotas of Chandra et al. (2021), "On Initial Pools for Deep Active Learning", section 3.2.2, with the
 images nearest to mu_j = sum_{i in C_j} h_i / |C_j| in place of random ones; of equally near ones the lowest row. Score:

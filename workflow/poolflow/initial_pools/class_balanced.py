@@ -1,4 +1,4 @@
-"""Class-balanced: an oracle control, not a method: it reads the labels and takes as many images of every class.
+"""Class-balanced: equally many images from every class; an oracle control, since it reads the labels.
 
 What Chandra et al. (2021), "On Initial Pools for Deep Active Learning", section 3.2.2, hope for from clusters: B / C
 random images of each of the C classes; what does not divide evenly goes to classes drawn at random, and what a class is

@@ -1,4 +1,4 @@
-"""DeepCluster initial pool: random images of each cluster of DeepCluster.
+"""DeepCluster initial pool: random images from each cluster of DeepCluster.
 
 Chandra et al. (2021), "On Initial Pools for Deep Active Learning", section 3.2.2, where it is proposed and not run
 (section 5.1): B / K images of each cluster, or with quota="proportional" |C_j| B / N. Score: 0. Cost: the pretext task,

@@ -1,4 +1,4 @@
-"""K-center: the image farthest from all chosen so far, one after another.
+"""K-center: the image farthest from all those chosen so far, one after another.
 
 Gonzalez (1985), the greedy of Sener & Savarese (2018), on the features of a pretext task, where Chandra et al. (2021),
 "On Initial Pools for Deep Active Learning", choose without labels as well. Euclidean distance; the first is the image

@@ -1,4 +1,4 @@
-"""K-means initial pool: random images of each k-means cluster.
+"""K-means initial pool: random images from each k-means cluster.
 
 Chandra et al. (2021), "On Initial Pools for Deep Active Learning", sections 3.2.2 and 5.2: clusters of SimCLR features,
 as many as there are classes; B / K of each, or with quota="proportional" |C_j| B / N. Score: 0. Cost: the pretext

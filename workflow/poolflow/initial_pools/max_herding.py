@@ -1,4 +1,4 @@
-"""MaxHerding initial pool: pick the image that raises the coverage of the pool by a Gaussian kernel most, repeat.
+"""MaxHerding initial pool: repeatedly pick the image that most raises the coverage of the pool by a Gaussian kernel.
 
 Bae et al. (2024) with nothing labelled. Coverage: the mean over the pool of the highest exp(-|h - h_s|^2 / sigma^2)
 over the chosen images s, h the SimCLR features scaled to length 1. Score: by how much the pick raised it. Cost: the

@@ -1,4 +1,4 @@
-"""Per cluster: so many random images of each cluster of a pretext task.
+"""Per cluster: random images from each cluster of a pretext task.
 
 Chandra et al. (2021), "On Initial Pools for Deep Active Learning", section 3.2.2: with quota="equal" B / K of each of
 the K clusters, with "proportional" |C_j| B / N. What does not divide evenly goes to clusters drawn at random, or by

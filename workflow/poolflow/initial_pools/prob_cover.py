@@ -1,4 +1,4 @@
-"""ProbCover initial pool: pick the image whose ball of radius delta covers most images not covered yet, repeat.
+"""ProbCover initial pool: repeatedly pick the image whose ball of radius delta covers the most uncovered images.
 
 Yehuda et al. (2022) with nothing labelled, on SimCLR features scaled to length 1. Where everything is covered, the
 cover starts anew. Score: how many images the pick covered anew. Cost: the pretext task, then O(N^2 D) once; memory 14

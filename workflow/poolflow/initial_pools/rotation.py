@@ -1,4 +1,4 @@
-"""Rotation initial pool: the images whose quarter turns are hardest to tell.
+"""Rotation initial pool: the images whose rotation is hardest to recognise.
 
 Chandra et al. (2021), "On Initial Pools for Deep Active Learning", section 3.2.1, eq. 1, where it is proposed and not
 run (section 5.1): highest loss of the rotation task first; of equal losses the lowest row. Score: the loss. Cost: the

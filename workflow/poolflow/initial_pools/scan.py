@@ -1,4 +1,4 @@
-"""SCAN initial pool: random images of each cluster that SCAN has learned.
+"""SCAN initial pool: random images from each cluster of SCAN.
 
 Chandra et al. (2021), "On Initial Pools for Deep Active Learning", sections 3.2.2 and 5.2: SCAN on SimCLR, one cluster
 for each class; B / K images of each, or with quota="proportional" |C_j| B / N. Score: 0. Cost: the pretext tasks, then

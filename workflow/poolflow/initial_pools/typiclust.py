@@ -1,4 +1,4 @@
-"""TypiClust initial pool: the most typical image of each of as many clusters as images are asked for.
+"""TypiClust initial pool: the most typical image of each cluster, with as many clusters as images asked for.
 
 Hacohen, Dekel & Weinshall (2022), TPC_RP with nothing labelled, on SimCLR features scaled to length 1. k-means makes
 min(B, `max_clusters`) clusters; the largest come first, those of no more than 5 images when the others are used up.

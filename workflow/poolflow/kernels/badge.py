@@ -32,7 +32,7 @@ def badge(probs, features, budget, rng):
     probs : (N, C) float32
         Predicted class probabilities of the candidates.
     features : (N, D) float32
-        Their penultimate features; with a constant 1 appended where the last layer's bias shall count. Other types
+        Their penultimate features; with a constant 1 appended where the last layer's bias is to count. Other types
         are rounded to float32.
     budget : int
     rng : numpy.random.Generator

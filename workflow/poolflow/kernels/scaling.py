@@ -1,4 +1,4 @@
-"""Feature vectors brought to one length."""
+"""Feature vectors scaled to length 1."""
 
 import numpy as np
 

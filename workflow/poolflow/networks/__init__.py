@@ -11,7 +11,7 @@ says what the parameters accept, see `poolflow.study.bounds`.
 repeat the head alone. Every network has the parameter `dropout`, by default that of its published form: the
 probability that a unit is dropped, 0 drops none anywhere.
 
-A literal TAPS names submodules inside `features`, such as its poolings or blocks, by their dotted names: for a strategy
-with LEARNER = "loss_prediction" a module reads their outputs, averaged over all positions, and the penultimate layer;
+A literal TAPS names submodules inside `features`, such as its poolings or blocks, by their dotted names: for the variant
+`loss_prediction` a module reads their outputs, averaged over all positions, and the penultimate layer;
 the penultimate layer alone if TAPS is missing.
 """

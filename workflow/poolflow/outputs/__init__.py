@@ -1,4 +1,4 @@
-"""Outputs of a trained network for every image of the pool, which strategies name in NEEDS, one file each.
+"""Outputs of a trained network for every image of the pool, which strategies need, one file each.
 
 A file has `output(members, images, precision, **settings)`: of the networks `members`, in eval mode, and normalised
 images on their device, a tensor (n, ...) of numbers that float32 holds, a row for each image. Most look at the first

@@ -1,4 +1,4 @@
-"""Penultimate layer, (N, D), of an ensemble that of the first member."""
+"""Penultimate layer, (N, D); that of the first member of an ensemble."""
 
 from poolflow.training import networks
 

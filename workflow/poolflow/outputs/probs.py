@@ -1,4 +1,4 @@
-"""Class probabilities: the softmax, (N, classes), of an ensemble the mean over its members."""
+"""Class probabilities: the softmax, (N, classes); the mean over the members of an ensemble."""
 
 import torch
 

@@ -1,4 +1,4 @@
-"""DeepCluster: learn to predict clusters, which are made anew from what was learned.
+"""DeepCluster: learn to predict clusters that are made anew from the features learned so far.
 
 Caron, Bojanowski, Joulin & Douze (2018); proposed for initial pools by Chandra et al. (2021), section 3.2.2. Before
 each epoch k-means makes `many` clusters of the network's features as unit vectors; in the epoch the network learns to

@@ -1,4 +1,4 @@
-"""Inpainting: rebuild the hidden middle of an image from what is around it.
+"""Inpainting: reconstruct the hidden middle of an image from its surroundings.
 
 Pathak et al. (2016), context encoders, without the adversarial loss; proposed for initial pools by Chandra et al.
 (2021), section 3.2.1, and not run there. The middle square of half the image's sides is set to the mean of the pixels

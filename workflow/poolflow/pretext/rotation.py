@@ -1,4 +1,4 @@
-"""Rotation: tell by how many quarter turns an image was rotated.
+"""Rotation: recognise by how many quarter turns an image was rotated.
 
 Gidaris, Singh & Komodakis (2018); proposed for initial pools by Chandra et al. (2021), section 3.2.1, and not run
 there. The network's penultimate layer is followed by a linear layer with four outputs; a batch holds each image in all

@@ -1,4 +1,4 @@
-"""SCAN: clusters such that an image and its nearest neighbours agree, then sharpened by their own surest answers.
+"""SCAN: clusters on which an image agrees with its nearest neighbours, then sharpened by its own surest answers.
 
 Van Gansbeke et al. (2020), on the network that another task (SimCLR) has trained and the `neighbours` nearest images by
 the cosine of its features. First phase: minimise -log <p(x), p(x')> for an image and one of its neighbours, minus

@@ -1,4 +1,4 @@
-"""SimCLR: tell the views of an image from those of all others.
+"""SimCLR: recognise two views of the same image among views of other images.
 
 Chen, Kornblith, Norouzi & Hinton (2020), the NT-Xent loss: of the 2 n views in a batch each is to find the other view
 of its image, -log(exp(s / T) / sum over the 2 n - 1 others of exp(s' / T)), s the cosine of their projections. The

@@ -1,4 +1,4 @@
-"""VAE: rebuild an image from a draw of a few normal variables.
+"""VAE: reconstruct an image from a few normally distributed latent variables.
 
 Kingma & Welling (2014), the vanilla VAE that Chandra et al. (2021), sections 5.2 and 6.3, train: four convolutions each
 way, loss mean((x - x')^2) + `kl` / N KL(q(z|x) || N(0, 1)) with pixels in -1..1, the code's weight of the KL term;

@@ -1,4 +1,4 @@
-"""Stage: draw what one repetition may label from, and what it validates on."""
+"""Stage: draw the images that one repetition may label, and its validation split."""
 
 import numpy as np
 

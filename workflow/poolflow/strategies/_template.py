@@ -5,8 +5,8 @@ Author (year), section. Score: the formula, in its unit. Cost: in N (pool), b (b
 
 from poolflow.kernels import margin, top_k
 
-# What the workflow computes for it: probs, features, images, given; with LEARNER = "dropout" also mc_probs, with
-# LEARNER = "ensemble" also ensemble_probs. `poolflow.selection.Pool` says what each of them is.
+# What the workflow computes for it: outputs of the network (the files of outputs/), images, given, labels, model.
+# `poolflow.selection.Pool` says what each of them is.
 NEEDS = ("probs",)
 # What the parameters accept, see `poolflow.study.bounds`: a config with another value is refused before anything runs.
 BOUNDS = {"power": "> 0"}

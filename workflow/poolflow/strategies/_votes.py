@@ -1,4 +1,4 @@
-"""The choice by votes, of which few members leave most images with the same."""
+"""The choice by votes: with few members many images get the same votes, and ties are drawn at random."""
 
 import numpy as np
 

@@ -1,4 +1,4 @@
-"""CDAL: the k-center greedy on predicted probabilities, by the contextual diversity of two images.
+"""CDAL: greedy k-center on predicted probabilities, with contextual diversity as the distance.
 
 Agarwal et al. (2020), CDAL-CS: ask for the image whose distance to everything labelled is largest, add it, repeat, with
 the distance (KL(p || q) + KL(q || p)) / 2 of the predicted distributions, in nats. Score: that distance at the moment

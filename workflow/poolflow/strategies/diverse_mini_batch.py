@@ -1,4 +1,4 @@
-"""Diverse mini-batch: cluster the most uncertain images with weights, and take each cluster's centre.
+"""Diverse mini-batch: cluster the most uncertain images, weighted by uncertainty, and take each cluster's centre.
 
 Zhdanov (2019): the `factor` x b images of the smallest margin, k-means into b clusters on their penultimate features,
 weighted by 1 - (p_1st - p_2nd); of a cluster the image nearest to its centre. Score: minus the distance to the centre.

@@ -1,4 +1,4 @@
-"""DropQuery: of the images whose class changes under dropout, take the centres of as many clusters as are asked for.
+"""DropQuery: cluster the images whose class changes under dropout, and take the centre of each cluster.
 
 Gupte et al. (2024), "Revisiting active learning in the era of vision foundation models": an image is a candidate when
 at least half of the first `passes` passes with dropout predict another class than the network without; k-means with b

@@ -1,4 +1,4 @@
-"""Expected model output change: ask for the image whose label would change what the network says of others most.
+"""Expected model output change: ask for the image whose label would change the network's outputs most.
 
 Kaeding et al. (2016), eq. 2-5, to first order in the step of training on the image x' alone: the mean over reference
 images x of || J_f(x) grad_theta L(x', y') ||_1, where f are the logits, L the cross-entropy, and y' the predicted class

@@ -1,4 +1,4 @@
-"""Ensemble margin: ask where the first two classes of the mean over the members are nearest.
+"""Ensemble margin: ask where the two most probable classes of the mean over the members are closest.
 
 Beluch et al. (2018); the ENS-MM of Chandra et al. (2021), with three members (`training.members`).
 Score: 1 - (m_1st - m_2nd) of the mean m. Cost: K networks to train and run, then O(N K C).

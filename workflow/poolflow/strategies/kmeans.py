@@ -1,4 +1,4 @@
-"""K-means centres: cluster the unlabelled images into as many clusters as are asked for, and take each one's centre.
+"""K-means centres: cluster the unlabelled images into as many clusters as images are asked for; take the centres.
 
 On penultimate features; of a cluster the image nearest to its centre. Score: minus the distance to the centre. "A
 simple baseline for low-budget active learning" (Pourahmadi, Nooralinejad & Pirsiavash 2021) does so on self-supervised

@@ -1,4 +1,4 @@
-"""Learning loss: ask for the images whose loss a module beside the network predicts to be the highest.
+"""Learning loss: ask for the images for which a module beside the network predicts the highest loss.
 
 Yoo & Kweon (2019), Learning loss for active learning. The module averages intermediate layers over all positions, each
 goes through a linear layer to 128 and ReLU, all together through one to the predicted loss. It learns with the network:

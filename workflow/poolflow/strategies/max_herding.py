@@ -1,4 +1,4 @@
-"""MaxHerding: pick, one after another, the image that raises the coverage of the pool by a Gaussian kernel most.
+"""MaxHerding: repeatedly pick the image that most raises the coverage of the pool by a Gaussian kernel.
 
 Bae et al. (2024). Coverage: the mean over the pool of the highest exp(-|h - h_s|^2 / sigma^2) over the labelled images
 s, of penultimate features scaled to length 1. Score: by how much the pick raised it. Cost: one forward pass over the

@@ -1,4 +1,4 @@
-"""Most certain sets: ask for sets of images of whose class the network is surest, a control.
+"""Most certain sets: ask for sets of images whose class the network is surest of; a control.
 
 A baseline of EMOC in Kaeding et al. (2016), section 3. `sets` random sets of `size` images, each of one class drawn at
 random, the best first and then the best that shares no image with those taken; the last one is cut to the budget. The

@@ -1,4 +1,4 @@
-"""Least certain sets: ask for sets of images of whose class the network is least sure, on average.
+"""Least certain sets: ask for sets of images whose class the network is, on average, least sure of.
 
 A baseline of EMOC in Kaeding et al. (2016), section 3. `sets` random sets of `size` images, each of one class drawn at
 random, the best first and then the best that shares no image with those taken; the last one is cut to the budget. The

@@ -1,4 +1,4 @@
-"""Most certain: ask for the images with the highest probability of the predicted class, as a control.
+"""Most certain: ask for the images whose predicted class is most probable; a control.
 
 The "max" of Kaeding et al. (2016), section 3, which they find worse than random. Score: max_c p_c - 1, as minus the sum
 of the other classes' probabilities: a well trained network's max_c p_c is 1 in float32 for thousands. Cost: one forward

@@ -1,4 +1,4 @@
-"""ProbCover: pick, one after another, the image whose ball of radius delta covers most images not covered yet.
+"""ProbCover: repeatedly pick the image whose ball of radius delta covers the most uncovered images.
 
 Yehuda et al. (2022). Distances are between penultimate features scaled to length 1, so that `delta` means the same for
 every network. Score: how many images the pick covered anew. Cost: one forward pass over the pool, then O(N^2 D) once;

@@ -1,4 +1,4 @@
-"""Random sampling: the passive baseline that every strategy must beat.
+"""Random sampling: the baseline that every strategy must beat.
 
 Uniform without replacement. Needs no network. Cost: O(N).
 """

@@ -1,4 +1,4 @@
-"""Random sets: sets of images of one class, the control of the strategies that ask for sets.
+"""Random sets: sets of images of one class; the control of the strategies that ask for sets.
 
 A baseline of EMOC in Kaeding et al. (2016), section 3. `sets` random sets of `size` images, each of one class drawn at
 random, the best first and then the best that shares no image with those taken; the last one is cut to the budget. The

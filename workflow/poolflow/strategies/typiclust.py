@@ -1,4 +1,4 @@
-"""TypiClust: cluster the pool, and take the most typical image of the largest clusters without a label.
+"""TypiClust: cluster the pool, and take the most typical image from the largest clusters without a label.
 
 Hacohen, Dekel & Weinshall (2022), TPC_RP; on penultimate features scaled to length 1. k-means makes min(L + b,
 `max_clusters`) clusters; typicality is the inverse of the mean distance to the `neighbours` nearest images of the

@@ -1,4 +1,4 @@
-"""UHerding: MaxHerding in which an image counts by how uncertain the network is of it.
+"""UHerding: MaxHerding in which an image counts by how uncertain the network is about it.
 
 Bae et al. (2025), "Uncertainty herding". Weights: 1 - (p_1st - p_2nd), with the probabilities as they are (the paper
 calibrates them first). The kernel's width is the smallest distance between two labelled images, the paper's adaptive

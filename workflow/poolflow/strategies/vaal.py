@@ -1,4 +1,4 @@
-"""VAAL: ask for the images that a discriminator holds least for labelled, in the latent space of a VAE of its own.
+"""VAAL: ask for the images that a discriminator finds least like the labelled ones, in the latent space of a VAE.
 
 Sinha, Ebrahimi & Darrell (2019), Variational adversarial active learning, section 3. On labelled and unlabelled images
 x a VAE with q(z|x) minimises E |x - x'|^2 / 2 + beta KL(q(z|x) || N(0, 1)), plus `adversary` times the cross-entropy of

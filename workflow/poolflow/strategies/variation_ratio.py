@@ -1,4 +1,4 @@
-"""Variation ratio of an ensemble: ask for the images on whose class the fewest members agree.
+"""Variation ratio of an ensemble: ask for the images whose class the fewest members agree on.
 
 Freeman (1965); Beluch et al. (2018), the ENS-varR of Chandra et al. (2021) with three members (`training.members`).
 Score: 1 - the share of the most frequent class among the members' votes. Of few members most images tie, and ties come

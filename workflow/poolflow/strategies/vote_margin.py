@@ -1,4 +1,4 @@
-"""Vote margin of a committee: ask for the images whose two classes with most votes are nearest.
+"""Vote margin of a committee: ask for the images whose two most voted classes are closest.
 
 Query by committee (Seung, Opper & Sompolinsky 1992); Settles (2009), section 3.2. The committee is an ensemble of
 networks (`training.members`). Score: 1 - (V_1st - V_2nd) / K of the numbers of votes V. Of few members most images tie,

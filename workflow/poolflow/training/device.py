@@ -1,4 +1,4 @@
-"""Where a stage's networks run."""
+"""The device on which the networks of a stage run."""
 
 import os
 

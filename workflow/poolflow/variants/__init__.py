@@ -1,4 +1,4 @@
-"""Variants of a network, which outputs that strategies need ask for, one file each.
+"""Variants of a network, which some outputs need, one file each.
 
 An output names one in its literal VARIANT; then the strategy's chain has networks of that kind, in cycle 0 shared by
 all strategies that need it, at `<initial pool>+<variant>`. A file may have

@@ -1,4 +1,4 @@
-"""Dropout: the network drops units at random in training, and in the passes that `mc_probs` asks for.
+"""Dropout: the network drops units at random in training, and in the passes for `mc_probs`.
 
 Gal & Ghahramani (2016), with p = 0.5 unless the learner sets another `dropout`.
 """

@@ -1,4 +1,4 @@
-"""Ensemble: several networks (`training.members`) are trained alike, each from weights of its own.
+"""Ensemble: several networks (`training.members`), trained alike from different random weights.
 
 Lakshminarayanan, Pritzel & Blundell (2017), without their adversarial examples; Beluch et al. (2018).
 """
