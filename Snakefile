@@ -27,8 +27,8 @@ rule all:
     """The whole study: its tables and its figures."""
     default_target: True
     input:
-        expand("<results>/{table}.csv", table=reports.wanted(STUDY, "tables")),
-        expand("<results>/figures/{figure}.png", figure=reports.wanted(STUDY, "figures")),
+        expand("<results>/{table}.csv", table=TABLES),
+        expand("<results>/figures/{figure}.png", figure=FIGURES),
 
 
 rule data:

@@ -232,3 +232,11 @@ def lab(tmp_path):
     from lab import Lab, noise  # torch takes a second
 
     return Lab(tmp_path, noise())
+
+
+@pytest.fixture
+def toy(tmp_path):
+    """A study whose files are written, not computed, for tables and figures."""
+    from toy import Toy
+
+    return Toy(tmp_path)

@@ -2,12 +2,17 @@
 
 import hashlib
 import io
+import json
 import tarfile
 import zipfile
+from importlib import import_module
 
 import h5py
 import numpy as np
 from PIL import Image
+
+from poolflow.job import Job
+from poolflow.study import plugins, reports
 
 RNG = np.random.default_rng(0)
 
@@ -85,3 +90,12 @@ def write_pool(path, indices, flip=None, class_ids=range(6)):
 def imported(done):
     """Return the modules that a stage imported which was run with -X importtime."""
     return {line.rsplit("|", 1)[-1].strip() for line in done.stderr.splitlines() if line.startswith("import time")}
+
+
+def report(study, root, kind, path, ending="csv"):
+    """Make a table or a figure of a checked study whose files lie in `root`, as its job does; return where it lies."""
+    stage = plugins.KINDS[kind][0]
+    out = root / ("figures" if kind == "figures" else "") / f"{path}.{ending}"
+    job = Job(stage, path, json.loads(reports.settings(study, kind, path)), "abc")
+    import_module(f"poolflow.stages.{stage}").main(job, str(out))
+    return out

@@ -62,18 +62,17 @@ def test_after_an_edit_of_a_strategy_its_earlier_jobs_are_counted_and_added(fini
     text = plan(project)
     table = rows(text)
     folders = {path.rpartition("/")[0] for path in expected if "/entropy/" in path}
-    # In each of two cycles of two initial pools: acquire and train, and embed in all but the last.
+    # In each of two cycles of two initial pools: acquire and train, and predict in all but the last.
     assert len(folders) == 4
-    counts = {"acquire": 4, "train": 4, "predict": 2, "curves": 1, "figures": 1, "cycle_tables": 1, "cycle_overlap": 1}
+    tables, figures = ([path for path in expected if path.endswith(ending)] for ending in (".csv", ".png"))
+    counts = {"acquire": 4, "train": 4, "predict": 2, "table": len(tables), "figure": len(figures)}
     assert {rule: int(row["jobs"]) for rule, row in table.items()} == counts | {"all": sum(counts.values())}
     files = {
         "acquire": [f"{folder}/acquire.tsv" for folder in folders],
         "train": [f"{folder}/train.tsv" for folder in folders],
         "predict": [f"{folder}/probs.tsv" for folder in folders if folder.endswith("cycle1")],
-        "curves": ["curves.tsv"],
-        "figures": ["figures/digits/small_cnn.tsv"],
-        "cycle_tables": ["cycle_tables.tsv"],
-        "cycle_overlap": ["figures/digits/small_cnn/overlap_cycles.tsv"],
+        "table": [path.replace(".csv", ".tsv") for path in tables],
+        "figure": [f"{path}.tsv" for path in figures],
     }
     whole = 0
     for rule, paths in files.items():
@@ -117,8 +116,7 @@ def test_a_study_of_another_name_learns_from_the_finished_one(finished, tmp_path
     project.configure(study="other")
     table = rows(plan(project))
     of = {rule: row["earlier jobs"].partition(": ")[2] for rule, row in table.items()}
-    assert of["dataset"] == of["pretrain"] == of["train"] == of["acquire"] == "alike"
-    assert of["curves"] == of["cycle_tables"] == "rule"
+    assert {of[rule] for rule in ("dataset", "pretrain", "train", "acquire", "table", "figure")} == {"alike"}
     for rule, path in (("dataset", "digits/dataset.tsv"), ("pretrain", "digits/pretext/simclr/seed0/pretrain.tsv")):
         assert seconds(table[rule]["CPU time"]) == pytest.approx(benchmark(project, path, "cpu_time"), abs=0.06)
 
@@ -135,8 +133,10 @@ def test_a_study_never_run_is_unknown(finished, tmp_path):
     assert len(text.splitlines()) <= 40
 
 
-def test_every_output_of_a_study_is_found_again(finished):
-    jobs = forecast.earlier_jobs(finished.folder / "results")
+def test_every_output_of_a_study_is_found_again(finished, monkeypatch):
+    monkeypatch.chdir(finished.folder)
+    _, _, rules = forecast.dry_run(["--cores", "1"])
+    jobs = forecast.earlier_jobs("results", forecast.rule_files(rules))
     assert all(earlier.size for earlier in jobs)
     files = list((finished.folder / "results/tiny/benchmarks").rglob("*.tsv"))
     assert len(jobs) == len(files)

@@ -18,7 +18,8 @@ try:
     STUDY = check(config)
     for name in STUDY["datasets"]:  # own data that are not there are named before anything is planned
         settings.dataset(STUDY, name, workflow.remote_exec)
-except ConfigError as error:
+    TABLES, FIGURES = reports.wanted(STUDY, "tables"), reports.wanted(STUDY, "figures")
+except (ConfigError, plugins.PluginError) as error:
     raise WorkflowError(f"The config ({', '.join(map(str, workflow.configfiles))}) cannot be run:\n{error}")
 
 # Stages are run by the package beside this file, by the Python that runs Snakemake or by the one of a conda environment,
@@ -59,8 +60,8 @@ wildcard_constraints:
     chain=f"({one_of(STUDY['initial_pools'])})([+]({one_of(plugins.names('variants'))})|/({one_of(STUDY['strategies'])}))?",
     seed="[0-9]+",
     cycle="[0-9]+",
-    table=one_of(reports.wanted(STUDY, "tables")),
-    figure=one_of(reports.wanted(STUDY, "figures")),
+    table=one_of(TABLES),
+    figure=one_of(FIGURES),
 
 
 def large(path):

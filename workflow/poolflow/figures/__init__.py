@@ -3,7 +3,8 @@
 A file has `draw(results, **settings)`, which returns a matplotlib figure; `results` is a `poolflow.results.Results`,
 and settings are keys of the study's `figures` of the same names. Literals:
 
-- NEEDS, what it reads: names of tables, or what tables may read (see `poolflow.tables`).
+- NEEDS, what it reads: tables, such as `curves.csv`, or what tables may read (see `poolflow.tables`). It is drawn for a
+  study that has these tables.
 - FILE, where it lies: its wildcards {dataset}, {learner}, {initial_pool}, {strategy}, {clustering} and {embedding} (a
   pretext task) say once for what it is drawn, and `results.names` what this one is of; {view} is each of the literal
   VIEWS.

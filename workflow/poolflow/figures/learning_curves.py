@@ -7,7 +7,7 @@ import seaborn as sns
 
 from poolflow.job import StageError
 
-NEEDS = ("curves",)
+NEEDS = ("curves.csv",)
 FILE = "{dataset}/{learner}/{view}"
 VIEWS = ("by_strategy", "by_pool")
 NAMES = {"accuracy": "accuracy (%)", "loss": "cross-entropy (nats)", "found": "with a label"}

@@ -3,7 +3,7 @@
 import matplotlib.pyplot as plt
 import seaborn as sns
 
-NEEDS = ("overlap_cycles",)
+NEEDS = ("overlap_cycles.csv",)
 AT_LEAST = {"initial_pools": 2, "cycles": 1}
 FILE = "{dataset}/{learner}/overlap_cycles"
 

@@ -8,7 +8,7 @@ import numpy as np
 import seaborn as sns
 from matplotlib.ticker import MaxNLocator
 
-NEEDS = ("pool_classes",)
+NEEDS = ("pool_classes.csv",)
 FILE = "{dataset}/pools/histograms"
 NAMED = 40  # classes that are named on the axis; more are sorted by count
 

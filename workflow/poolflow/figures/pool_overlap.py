@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 import seaborn as sns
 
-NEEDS = ("overlap",)
+NEEDS = ("overlap.csv",)
 AT_LEAST = {"initial_pools": 2}
 FILE = "{dataset}/pools/overlap"
 

@@ -11,7 +11,8 @@ says what the parameters accept, see `poolflow.study.bounds`.
 repeat the head alone. Every network has the parameter `dropout`, by default that of its published form: the
 probability that a unit is dropped, 0 drops none anywhere.
 
-A literal TAPS names submodules inside `features`, such as its poolings or blocks, by their dotted names: for the variant
-`loss_prediction` a module reads their outputs, averaged over all positions, and the penultimate layer;
-the penultimate layer alone if TAPS is missing.
+A literal TAPS names submodules inside `features`, such as its poolings or blocks, by their dotted names: the module of
+the variant `loss_prediction` reads their outputs, averaged over all positions, and the penultimate layer; the
+penultimate layer alone if TAPS is missing. A literal BOUNDS says what the parameters accept, see
+`poolflow.study.bounds`.
 """

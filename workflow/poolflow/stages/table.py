@@ -9,6 +9,6 @@ from poolflow.results import Results
 def main(job, out):
     """Write a table as CSV, numbers with six digits; what it holds, the plugin `poolflow.tables.<name>` says."""
     plugin = import_module(f"poolflow.tables.{job.config['plugin']}")
-    table = plugin.table(Results(plugin, out.removesuffix(f"{job.name}.csv"), job.config))
+    table = plugin.table(Results(plugin, out.removesuffix(f"{job.name}.csv"), job.config), **job.config["settings"])
     with store.replacing(out) as temporary:
         table.to_csv(temporary, index=False, float_format="%.6g")

@@ -7,7 +7,8 @@ from pathlib import Path
 from poolflow.study.bounds import parse
 
 PACKAGE = Path(__file__).parents[1]
-# Folder of a kind of plugin -> what one is called, and its functions: how many arguments precede the parameters.
+# Folder of a kind of plugin -> what one is called, and its functions: how many arguments precede the parameters. Those
+# with `__init__` are a class of that name, `Network` or `Learner`.
 KINDS = {
     "datasets": ("dataset", {"load": 1}),
     "networks": ("network", {"__init__": 3}),
@@ -24,6 +25,7 @@ KINDS = {
 GIVES = {"features", "scores", "clusters"}
 # What a plugin may name in NEEDS beside what tasks or networks give: any, an initial pool, a strategy.
 DATA, ORACLE, ANSWERS = {"images", "given"}, {"oracle"}, {"labels", "model"}
+# What a table or a figure may name in NEEDS beside tables.
 TYPES = {"int": (int,), "float": (int, float), "str": (str,), "bool": (bool,), "list": (list,), "None": (type(None),)}
 
 
@@ -57,20 +59,30 @@ def literals(kind, name):
             except ValueError:
                 continue  # not a literal: the module's own business
     path = f"{PACKAGE / kind / name}.py"
-    if kind == "initial_pools":
-        _check_tuple(path, "NEEDS", found.get("NEEDS"), DATA | GIVES | ORACLE)
-    if kind == "strategies":
-        _check_tuple(path, "NEEDS", found.get("NEEDS"), DATA | ANSWERS | set(names("outputs")))
-    if kind == "pretext":
-        _check_gives(path, name, found)
+    CHECKS.get(kind, lambda *_: None)(path, name, found)
     _check_bounds(path, found.get("BOUNDS", {}), parameters(kind, name) if "BOUNDS" in found else ())
     return found
 
 
-def _check_tuple(path, key, value, allowed):
-    """Raise PluginError unless a literal is a tuple of allowed words."""
-    if not isinstance(value, tuple) or not allowed.issuperset(value):
-        raise PluginError(f"{path}: {key} must be a literal tuple of {sorted(allowed)}, found {value!r}")
+def _check_needs(path, needs, allowed):
+    """Raise PluginError unless NEEDS is a tuple of allowed words."""
+    if not isinstance(needs, tuple) or not allowed.issuperset(needs):
+        raise PluginError(f"{path}: NEEDS must be a literal tuple of {sorted(allowed)}, found {needs!r}")
+
+
+def _check_initial_pool(path, name, found):
+    _check_needs(path, found.get("NEEDS"), DATA | GIVES | ORACLE)
+
+
+def _check_strategy(path, name, found):
+    _check_needs(path, found.get("NEEDS"), DATA | ANSWERS | set(names("outputs")))
+
+
+def _check_output(path, name, found):
+    """Raise PluginError unless VARIANT, where there is one, is a variant."""
+    if "VARIANT" in found and found["VARIANT"] not in names("variants"):
+        known = ", ".join(names("variants"))
+        raise PluginError(f"{path}: VARIANT: found {found['VARIANT']!r}, expected one of {known}")
 
 
 @lru_cache
@@ -85,7 +97,7 @@ def variant(strategy):
     return variants[0] if variants else ""
 
 
-def _check_gives(path, name, found):
+def _check_task(path, name, found):
     """Raise PluginError unless GIVES names functions of the pretext task and BASE what another gives."""
     gives, base = found.get("GIVES"), found.get("BASE", ())
     if not isinstance(gives, tuple) or not gives or not GIVES.issuperset(gives):
@@ -95,6 +107,14 @@ def _check_gives(path, name, found):
         raise PluginError(f"{path}: GIVES names {missing[0]}, but there is no such function")
     if bool(base) != ("OF" in found) or not {"features", "model"}.issuperset(base):
         raise PluginError(f"{path}: OF and BASE belong together, BASE a tuple of features and model; found {base!r}")
+
+
+CHECKS = {
+    "initial_pools": _check_initial_pool,
+    "strategies": _check_strategy,
+    "outputs": _check_output,
+    "pretext": _check_task,
+}
 
 
 def _check_bounds(path, bounds, known):
@@ -120,15 +140,25 @@ def defines(kind, name, function):
     return any(isinstance(node, ast.FunctionDef) and node.name == function for node in _tree(kind, name).body)
 
 
+def _functions(kind, name):
+    """Return the functions of a plugin, {name: node}: those of the module, or of its class (none where it inherits)."""
+    word, entries = KINDS[kind]
+    body = _tree(kind, name).body
+    if "__init__" in entries:
+        classes = {node.name: node for node in body if isinstance(node, ast.ClassDef)}
+        if word.capitalize() not in classes:
+            raise PluginError(f"{PACKAGE / kind / name}.py: has no class {word.capitalize()}")
+        body = classes[word.capitalize()].body
+    return {node.name: node for node in body if isinstance(node, ast.FunctionDef)}
+
+
 @lru_cache
 def parameters(kind, name, function=None):
     """Return the parameters that a plugin takes: {name: (types, their names, whether required)}.
 
     Those of one `function`, none where the plugin does not have it, or of all its entry points together.
     """
-    _, entries = KINDS[kind]
-    functions = [node for node in ast.walk(_tree(kind, name)) if isinstance(node, ast.FunctionDef)]
-    nodes = {node.name: node for node in reversed(functions)}  # of one name the outermost
+    entries, nodes = KINDS[kind][1], _functions(kind, name)
     found = {}
     for entry in entries if function is None else [function]:
         if entry in nodes:
@@ -137,7 +167,7 @@ def parameters(kind, name, function=None):
             pairs = zip(arguments.args + arguments.kwonlyargs, defaults + arguments.kw_defaults, strict=True)
             for argument, default in list(pairs)[entries[entry] :]:
                 found[argument.arg] = (*_types(argument.annotation, default), default is None)
-    if function is None and entries and not set(entries) & set(nodes):
+    if function is None and entries and "__init__" not in entries and not set(entries) & set(nodes):
         raise PluginError(f"{PACKAGE / kind / name}.py: has no function {' or '.join(entries)}")
     return found
 
@@ -146,8 +176,8 @@ def parameters(kind, name, function=None):
 def defaults(kind, name, function=None):
     """Return the literal defaults of what `parameters` returns: {name: value}."""
     found = {}
-    for node in ast.walk(_tree(kind, name)):
-        if isinstance(node, ast.FunctionDef) and node.name in KINDS[kind][1] and function in (node.name, None):
+    for entry, node in _functions(kind, name).items():
+        if entry in KINDS[kind][1] and function in (entry, None):
             arguments = node.args
             pairs = [*zip(reversed(arguments.args), reversed(arguments.defaults), strict=False)]
             pairs += zip(arguments.kwonlyargs, arguments.kw_defaults, strict=True)

@@ -6,6 +6,7 @@ figure lies, whose wildcards say once for what it is drawn; and others that the 
 
 import itertools
 from functools import cache
+from string import Formatter
 
 from poolflow.data import paths
 from poolflow.study import chains, plugins
@@ -35,6 +36,30 @@ DATASETS = {
     "images": lambda facts: facts.get("KIND", "images") == "images",
     "named": lambda facts: facts.get("NAMES", False),
 }
+
+
+def literals(kind, name):
+    """Return the literals of a table or a figure.
+
+    Raises
+    ------
+    plugins.PluginError
+        Where one of them is not what the `__init__` of its folder explains.
+    """
+    facts = plugins.literals(kind, name)
+    tables = [f"{table}.csv" for table in plugins.names("tables") if (kind, name) != ("tables", table)]
+    wildcards = [key for _, key, _, _ in Formatter().parse(facts.get("FILE", "")) if key is not None]
+    for literal, found, known in (
+        ("NEEDS", facts.get("NEEDS") or [None], [*FILES, *tables]),
+        ("FILE", wildcards, [*WILDCARDS, *(["view"] if facts.get("VIEWS") else [])]),
+        ("AT_LEAST", facts.get("AT_LEAST", ()), [*WILDCARDS.values(), "cycles"]),
+        ("DATASETS", [facts.get("DATASETS", "all")], DATASETS),
+        ("SEEDS", [facts.get("SEEDS", "first")], ["first"]),
+    ):
+        if wrong := [word for word in found if word not in known]:
+            path, expected = plugins.PACKAGE / kind / f"{name}.py", ", ".join(known)
+            raise plugins.PluginError(f"{path}: {literal}: found {wrong[0]}, expected some of {expected}")
+    return facts
 
 
 @cache
@@ -76,23 +101,44 @@ def axes_of(study, kind, name, **names):
     return found | {axis: values for axis, values in fixed.items() if axis in found}
 
 
+def ranges_of(study, facts):
+    """Return the axes of a study with those of its data sets that a table or a figure is of."""
+    among = DATASETS[facts.get("DATASETS", "all")]
+    return axes(study) | {"datasets": [name for name, entry in study["datasets"].items() if among(entry["facts"])]}
+
+
+@cache
+def enough(study, kind, name):
+    """Return whether a study has enough for a table or a figure, and for the tables that it is made of."""
+    facts = literals(kind, name)
+    ranges = ranges_of(study, facts)
+    sizes = {axis: values if axis == "cycles" else len(values) for axis, values in ranges.items()}
+    least = {"datasets": 1} | facts.get("AT_LEAST", {})
+    tables = [need.removesuffix(".csv") for need in facts["NEEDS"] if need not in FILES]
+    return all(sizes[axis] >= count for axis, count in least.items()) and all(
+        enough(study, "tables", table) for table in tables
+    )
+
+
 @cache
 def wanted(study, kind):
     """Return the tables or figures that a study has: {path without ending: (plugin, what it is of)}."""
     found = {}
     for name in plugins.names(kind):
-        facts = plugins.literals(kind, name)
-        pattern = facts.get("FILE", name)
-        among = DATASETS[facts.get("DATASETS", "all")]
-        ranges = axes(study) | {"datasets": [d for d, entry in study["datasets"].items() if among(entry["facts"])]}
-        sizes = {axis: values if axis == "cycles" else len(values) for axis, values in ranges.items()}
-        if any(sizes[axis] < least for axis, least in ({"datasets": 1} | facts.get("AT_LEAST", {})).items()):
+        facts = literals(kind, name)
+        pattern, ranges = facts.get("FILE", name), ranges_of(study, facts)
+        if not enough(study, kind, name):
             continue
         values = {"view": facts.get("VIEWS", ())} | {key: ranges[axis] for key, axis in WILDCARDS.items()}
         of = [key for key in values if f"{{{key}}}" in pattern]
         for combination in itertools.product(*(values[key] for key in of)):
             names = dict(zip(of, combination, strict=True))
-            found[pattern.format(**names)] = (name, names)
+            path = pattern.format(**names)
+            if path in found:
+                raise plugins.PluginError(
+                    f"{kind}: {found[path][0]} and {name} both make {path}; FILE must tell them apart"
+                )
+            found[path] = (name, names)
     return found
 
 
@@ -103,7 +149,7 @@ def inputs(study, kind, path):
     files = [
         file
         for need in plugins.literals(kind, name)["NEEDS"]
-        for file in (FILES[need](study, found) if need in FILES else [f"{need}.csv"])
+        for file in (FILES[need](study, found) if need in FILES else [need])
     ]
     return [f"<results>/{file}" for file in dict.fromkeys(files)]
 
@@ -112,7 +158,9 @@ def settings(study, kind, path):
     """Return the settings of the job that makes a table or a figure."""
     name, names = wanted(study, kind)[path]
     facts = plugins.literals(kind, name)
-    more = {"settings": {key: study["figures"][key] for key in plugins.parameters(kind, name)}}
+    more = {
+        "settings": {key: value for key, value in study["figures"].items() if key in plugins.parameters(kind, name)}
+    }
     if kind == "figures" and not facts.get("PIXELS"):
         more["dpi"] = study["figures"]["dpi"]
     if "initial_pools" in facts["NEEDS"]:
@@ -147,7 +195,8 @@ def _cycles(study, found, cycles, file):
         *(found[axis] for axis in ("datasets", "learners", "initial_pools", "strategies", "seeds")), cycles
     )
     for dataset, learner, pool, strategy, seed, cycle in combinations:
-        first = chains.first_chain(study, pool, strategy) if strategy else pool
+        # The labelled set of cycle 0 is the initial pool's, whatever the kind of network.
+        first = chains.first_chain(study, pool, strategy) if strategy and file != "labeled.h5" else pool
         yield f"{paths.cycle(dataset, learner, f'{pool}/{strategy}' if cycle else first, seed, cycle)}/{file}"
 
 

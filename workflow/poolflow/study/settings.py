@@ -10,7 +10,7 @@ from functools import cache
 from pathlib import Path
 
 from poolflow.study import chains, plugins
-from poolflow.study.config import ConfigError
+from poolflow.study.config import ConfigError, load_schema
 from poolflow.study.digest import digest
 
 
@@ -197,13 +197,9 @@ def training(study, learner, variant):
 
 @cache
 def not_of_training():
-    """Return the keys of `training` that no training reads: those of outputs, of variants, and the recipe's name."""
-    members = {plugins.literals("variants", name).get("MEMBERS") for name in plugins.names("variants")}
-    return {
-        "recipe",
-        *members,
-        *(key for name in plugins.names("outputs") for key in plugins.parameters("outputs", name)),
-    }
+    """Return the keys of `training` that no training reads, but what the schema says."""
+    rules = load_schema()["properties"]["training"]["properties"]
+    return {key for key, rule in rules.items() if "read_by" in rule}
 
 
 @cache
@@ -217,7 +213,7 @@ def training_code(study, learner, variant):
 def prediction(study, learner, variant, need):
     """Return the settings of one output of a learner's network."""
     training = study["learners"][learner]["training"]
-    settings = {key: training[key] for key in plugins.parameters("outputs", need)}
+    settings = {key: value for key, value in training.items() if key in plugins.parameters("outputs", need)}
     precision = training["precision"]
     return block(**network(study, learner, variant), precision=precision, settings=settings, seed=study["seed"])
 

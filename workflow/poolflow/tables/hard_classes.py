@@ -26,7 +26,8 @@ def table(results):
         for learner, strategy, name in itertools.product(results.learners, results.strategies, results.initial_pools):
             chain = [dataset, learner, name, strategy]
             picked, since, _ = results.labeled(*chain, seed, pool)
-            accuracy = class_accuracy(results.metrics(*chain, seed, results.cycles), chain, len(pool.names))
+            metrics = results.metrics(*chain, seed, results.cycles)
+            accuracy = class_accuracy(metrics, f"{'/'.join(chain)}, seed {seed}", len(pool.names))
             rows.append([*chain, seed, *hard_classes(pool.counts(picked[since == 0]), accuracy)])
     table = pd.DataFrame(rows, columns=[*KEY, "seed", "compared", "in_common", "chance"])
     statistics = table.groupby(KEY, sort=False).agg(
@@ -39,14 +40,13 @@ def table(results):
     return statistics.reset_index()
 
 
-def class_accuracy(metrics, chain, classes):
-    """Return the test accuracy of each class, (classes,) float64, of a chain's metrics; NaN for one without images."""
+def class_accuracy(metrics, source, classes):
+    """Return the test accuracy of each class, (classes,) float64, of some metrics; NaN for one without images."""
     untested = [None] * classes if "train_accuracy" in metrics and "test_accuracy" not in metrics else []
     accuracy = metrics.get("test_class_accuracy", untested)
     if len(accuracy) != classes:
         raise StageError(
-            f"metrics.json of {'/'.join(chain)}: found test_class_accuracy of {len(accuracy)} classes, expected "
-            f"{classes}"
+            f"metrics.json of {source}: found test_class_accuracy of {len(accuracy)} classes, expected {classes}"
         )
     return np.array(accuracy, np.float64)
 

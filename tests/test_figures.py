@@ -1,0 +1,250 @@
+"""The figures of a study's results: what they show."""
+
+import itertools
+import json
+
+import matplotlib.pyplot as plt
+import numpy as np
+import pandas as pd
+import pytest
+from helpers import report, write_h5, write_pool
+from toy import C, N, write_dataset, write_labeled
+
+from poolflow.data.known_pool import KnownPool
+from poolflow.figures import _sheet, learning_curves, overlap_cycles, pool_classes, pool_map, pool_overlap
+from poolflow.job import StageError
+from poolflow.study import reports
+
+
+@pytest.fixture(autouse=True)
+def closed():
+    """Close what a test draws."""
+    yield
+    plt.close("all")
+
+
+# Sheets of images
+
+
+def test_the_sheet_shows_each_image_at_its_place(toy):
+    """Images of 6 x 5, enlarged 12 times; the first stands 56 pixels from the top, the next 80 to the right."""
+    shown = write_dataset(toy.folder / "dataset.h5", np.arange(N) % C, (6, 5, 3))
+    flip = np.zeros(N, bool)
+    flip[3] = True
+    write_pool(toy.folder / "pool/seed0.h5", np.arange(N)[::-1], flip)
+    write_labeled(toy.labeled("a"), [7, 3, *range(10, 38)])  # 15 first, 15 last
+    sheet = np.rint(plt.imread(toy.figure("toy/pools/first_a"))[..., :3] * 255).astype(np.uint8)
+    assert sheet.shape[1] == 2 * 12 + 12 * 80
+
+    def at(line, column, block):
+        y, x = 12 + 30 + 14 + line * 94 + block * (30 + 2 * 94), 12 + column * 80
+        return sheet[y : y + 72, x : x + 60][6::12, 6::12], sheet[y : y + 72, x : x + 60]
+
+    np.testing.assert_array_equal(at(0, 0, 0)[0], shown[N - 1 - 7])
+    np.testing.assert_array_equal(at(0, 1, 0)[0], shown[N - 1 - 3][:, ::-1])
+    np.testing.assert_array_equal(at(1, 2, 0)[0], shown[N - 1 - 22])
+    np.testing.assert_array_equal(at(0, 0, 1)[0], shown[N - 1 - 23])
+    np.testing.assert_array_equal(at(1, 2, 1)[0], shown[N - 1 - 37])
+    np.testing.assert_array_equal(at(0, 0, 0)[1], shown[N - 1 - 7].repeat(12, axis=0).repeat(12, axis=1))  # no blur
+    assert (at(1, 3, 0)[1] == 255).all()
+
+
+@pytest.mark.parametrize(("side", "factor", "step"), [(8, 9, 1), (28, 3, 1), (32, 2, 1), (64, 1, 1), (224, 1, 2)])
+def test_images_are_brought_near_one_size_by_whole_numbers(side, factor, step):
+    images = np.random.default_rng(0).integers(0, 256, (2, side, side, 1)).astype(np.uint8)
+    expected = [[np.kron(image[::step, ::step, 0], np.ones((factor, factor), np.uint8))] for image in images]
+    np.testing.assert_array_equal(_sheet.scale(images), np.array(expected)[:, 0, ..., None])
+
+
+@pytest.fixture
+def sheets(monkeypatch):
+    """The names and titles of the sheets that a test draws."""
+    found = []
+    monkeypatch.setattr(_sheet, "drawn", lambda images, *words: found.append(words) or plt.figure())
+    return found
+
+
+@pytest.mark.parametrize("size", [1, 2, 3, 25, 60])
+def test_a_sheet_of_any_size_shows_every_image_at_most_once(toy, size, sheets):
+    write_labeled(toy.labeled("a"), range(size))
+    toy.figure("toy/pools/first_a")
+    names, titles = sheets[0]
+    assert list(itertools.chain(*names)) == [f"class {row % C}" for row in range(size)]
+    assert len(titles) == (1 if size == 1 else 2)
+    assert titles[0] == f"toy, seed 0: a, the {-(-size // 2)} images chosen first"
+
+
+def test_the_sheet_of_a_strategy_shows_what_its_last_cycle_asks_for(toy, sheets):
+    labels = np.arange(N) % C
+    labels[19] = -1
+    write_dataset(toy.folder / "dataset.h5", labels)
+    toy.figure("toy/net/to_label/b/s")  # rows 18..23
+    names, titles = sheets[0]
+    assert names == [["class 0", "2: no label", "class 2"], ["class 3", "class 4", "class 5"]]
+    assert titles == [f"toy, seed 0: net, b, s, the 3 images chosen {which}" for which in ("first", "last")]
+
+
+# The initial pools
+
+
+@pytest.mark.parametrize("pools", [2, 10])
+@pytest.mark.parametrize("classes", [3, 200])
+def test_the_histograms_have_a_bar_for_each_class_and_a_panel_for_each_pool(pools, classes):
+    rng = np.random.default_rng(0)
+    table = pd.DataFrame(
+        [
+            [f"pool {pool}", seed, f"class {label}", rng.integers(0, 9), 4.5]
+            for seed, pool, label in itertools.product(range(2), range(pools), range(classes))
+        ],
+        columns=["initial_pool", "seed", "class", "count", "random_count"],
+    )
+    figure = pool_classes.histograms(table, "toy")
+    panels = [panel for panel in figure.axes if panel.get_visible()]
+    assert [panel.get_title() for panel in panels] == [f"pool {pool}" for pool in range(pools)]
+    expected = table[table.initial_pool == "pool 1"].groupby("class", sort=False)["count"].mean().to_numpy()
+    if classes > 40:
+        expected = np.sort(expected)[::-1]
+    else:
+        assert [label.get_text() for label in panels[1].get_xticklabels()] == [f"class {i}" for i in range(classes)]
+    np.testing.assert_allclose([bar.get_height() for bar in panels[1].patches], expected)
+
+
+def test_class_names_are_text_whatever_they_look_like(toy, monkeypatch):
+    classes = ["NA", "007", "nan", "1.50", "", "None"]
+    write_dataset(toy.folder / "dataset.h5", np.arange(N) % C, classes=classes)
+    seen = []
+    draw = pool_classes.histograms
+    monkeypatch.setattr(pool_classes, "histograms", lambda *args: seen.append(draw(*args)) or seen[0])
+    toy.figure("toy/pools/histograms")
+    assert [label.get_text() for label in seen[0].axes[0].get_xticklabels()] == classes
+
+
+@pytest.mark.parametrize("path", ["toy/pools/histograms", "toy/pools/tsne_inputs", "toy/pools/first_a"])
+def test_a_data_set_without_any_label_is_drawn(toy, path):
+    write_dataset(toy.folder / "dataset.h5", np.full(N, -1))
+    assert plt.imread(toy.figure(path))[..., :3].std() > 0.02
+
+
+def test_the_heat_map_says_each_share_in_per_cent(toy):
+    shares = "toy,a,b,1,0.123,,0.2\ntoy,a,none,1,0.5,,0.2\ntoy,b,none,1,0,,0.2\nother,x,y,1,0.9,,0.2\n"
+    header = "dataset,initial_pool,other_pool,seeds,share_mean,share_std,random_share\n"
+    (toy.root / "overlap.csv").write_text(header + shares)
+    table = pd.read_csv(toy.root / "overlap.csv", keep_default_na=False)
+    figure = pool_overlap.heat_map(table[table.dataset == "toy"], "toy")
+    assert [text.get_text() for text in figure.axes[0].texts] == ["12.3", "50.0", "12.3", "0.0", "50.0", "0.0"]
+    assert "20 %" in figure.axes[0].get_title()
+    report(toy.study(), toy.root, "figures", "toy/pools/overlap", "png")
+    (toy.root / "overlap.csv").write_text(header + shares.replace("toy", "elsewhere"))
+    with pytest.raises(StageError, match=r"overlap\.csv: found no row of toy, expected some"):
+        report(toy.study(), toy.root, "figures", "toy/pools/overlap", "png")
+
+
+def test_the_marked_points_are_those_of_the_pool(toy):
+    rows = np.arange(1, N)  # without row 0, which pool a has
+    points = np.random.default_rng(0).normal(size=(N - 1, 2))
+    known = KnownPool(toy.folder / "pool/seed0.h5", toy.folder / "dataset.h5")
+    figure = pool_map.scatter(points, rows, known, {"a": np.arange(12), "b": np.arange(6, 18)}, "toy")
+    for panel, marked in zip(figure.axes, (range(1, 12), range(6, 18)), strict=True):
+        others, pool = panel.collections
+        np.testing.assert_allclose(pool.get_offsets(), points[np.isin(rows, marked)])
+        np.testing.assert_allclose(others.get_offsets(), points[~np.isin(rows, marked)])
+    assert [panel.get_title() for panel in figure.axes] == ["a (11 of 12 images)", "b (12 images)"]
+
+
+@pytest.mark.parametrize(
+    ("rows", "embedding", "message"),
+    [
+        (np.arange(N) + 1, np.zeros((N, 2)), r"tsne\.h5: found row 60, expected 0\.\.59"),
+        (np.arange(5), np.zeros((4, 2)), r"tsne\.h5: found embedding \(4, 2\), expected \(5, 2\)"),
+    ],
+)
+def test_points_that_make_no_sense(toy, rows, embedding, message):
+    write_h5(toy.folder / "pretext/inputs/seed0/tsne.h5", rows=rows, embedding=embedding)
+    with pytest.raises(StageError, match=message):
+        toy.figure("toy/pools/tsne_inputs")
+
+
+# Curves
+
+
+@pytest.fixture
+def table(toy):
+    """The curves of the toy study."""
+    return toy.table("curves")
+
+
+@pytest.mark.parametrize(("panel", "line"), [("strategy", "initial_pool"), ("initial_pool", "strategy")])
+def test_the_lines_are_means_over_the_seeds(table, panel, line):
+    figure = learning_curves.curves(table, panel, line, "test_accuracy", "toy")
+    panels = table[panel].unique()
+    assert [axes.get_title() for axes in figure.axes] == [f"{panel.replace('_', ' ')}: {name}" for name in panels]
+    for axes, name in zip(figure.axes, panels, strict=True):
+        for drawn, of in zip(axes.lines, table[line].unique(), strict=False):
+            rows = table[(table[panel] == name) & (table[line] == of)]
+            np.testing.assert_allclose(drawn.get_xdata(), [12, 18])
+            np.testing.assert_allclose(drawn.get_ydata(), 100 * rows.groupby("cycle").test_accuracy.mean())
+    assert figure.get_suptitle() == "toy: mean ± std over 2 seeds"
+    assert figure.axes[0].get_ylabel() == "test accuracy (%)"
+
+
+def test_names_of_strategies_are_text_whatever_they_look_like(toy, monkeypatch):
+    seen = []
+    monkeypatch.setattr(learning_curves, "curves", lambda table, *words: seen.append((table, *words)) or plt.figure())
+    for chain in toy.folder.glob("net/?/s"):
+        chain.rename(chain.parent / "NA")
+    strategies = {"NA": {"strategy": "entropy"}, "t": {"strategy": "random"}}
+    for view in ("by_strategy", "by_pool"):
+        toy.figure(f"toy/net/{view}", strategies=strategies, figures={"title": "Mine", "metric": "test_accuracy"})
+    table, *words = seen[0]
+    assert table.strategy.unique().tolist() == ["NA", "t"]
+    assert words == ["strategy", "initial_pool", "test_accuracy", "Mine"]
+    assert seen[1][1:3] == ("initial_pool", "strategy")
+
+
+def test_a_metric_that_no_image_gives_is_named(toy):
+    with pytest.raises(
+        StageError, match="found no validation_loss, as there are no such images; write another figures"
+    ):
+        toy.figure("toy/net/by_pool", figures={"metric": "validation_loss"})
+
+
+def test_the_overlap_is_drawn_for_each_strategy_beside_chance(toy):
+    table = toy.table("overlap_cycles")
+    axes = overlap_cycles.lines(table, "toy, net").axes[0]
+    assert [line.get_label() for line in axes.lines] == ["s", "t", "two random sets"]
+    for line, strategy in zip(axes.lines, "st", strict=False):
+        np.testing.assert_allclose(line.get_ydata(), 100 * table[table.strategy == strategy].share_mean)
+    np.testing.assert_allclose(axes.lines[2].get_xydata(), [[12, 20], [18, 30]])
+    assert axes.get_title().startswith("toy, net: ")
+
+
+# Broken files
+
+
+@pytest.mark.parametrize(
+    ("path", "file", "message"),
+    [
+        ("toy/pools/first_a", "toy/net/a/seed0/cycle0/labeled.h5", "labeled.h5 is not a complete HDF5 file"),
+        ("toy/pools/tsne_inputs", "toy/pretext/inputs/seed0/tsne.h5", "tsne.h5 is not a complete HDF5 file"),
+        ("toy/pools/overlap", "overlap.csv", "overlap.csv is not a table"),
+    ],
+)
+def test_the_stage_names_a_broken_file_in_one_line(stage, toy, path, file, message):
+    (toy.root / file).write_bytes(b"")
+    done = stage(
+        "figure",
+        json.loads(reports.settings(toy.study(), "figures", path)),
+        job=path,
+        out=toy.root / "figures" / f"{path}.png",
+    )
+    assert done.returncode == 1
+    assert len(done.stderr.splitlines()) == 1
+    assert message in done.stderr
+    assert not list(toy.root.glob("figures/**/*.p*"))
+
+
+def test_a_file_that_lacks_something_is_named(toy):
+    pool = toy.folder / "pool/seed0.h5"
+    (toy.folder / "pretext/inputs/seed0/tsne.h5").write_bytes(pool.read_bytes())
+    with pytest.raises(StageError, match=r"tsne\.h5 lacks what is asked of it"):
+        toy.figure("toy/pools/tsne_inputs")
