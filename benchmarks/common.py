@@ -1,5 +1,6 @@
 """What the benchmarks share."""
 
+import json
 import os
 import subprocess
 import sys
@@ -13,12 +14,21 @@ from poolflow.study.config import load_schema, with_defaults
 ROOT = Path(__file__).parents[1]
 # What the benchmarks train: a LeNet, on one thread of the processor.
 NETWORK = {"network": "lenet", "parameters": {}, "threads": 1, "device": "cpu", "deterministic": True}
-TRAIN = NETWORK | {"members": 1, "seed": 0}
-EMBED = NETWORK | {"precision": "float32"}
+TRAIN = NETWORK | {"learner": {"learner": "supervised", "parameters": {}}, "members": 1, "seed": 0}
+PREDICT = NETWORK | {"precision": "float32", "settings": {}, "seed": 0}
 SCHEMA = load_schema()["properties"]
 POOL = {"seed": 0, "pool": with_defaults({}, SCHEMA["pool"])}
 TRAINING = with_defaults({"batch_size": 64}, SCHEMA["training"])
 ENVIRONMENT = os.environ | {"PYTHONPATH": str(ROOT / "workflow")}
+
+
+def command(stage, name, config, options):
+    """Return the command that runs a stage as a rule does; `config` is a mapping or its JSON text."""
+    text = config if isinstance(config, str) else json.dumps(config)
+    found = [sys.executable, "-m", "poolflow", stage, "--name", name, "--config", text]
+    for option, value in options.items():
+        found += [f"--{option}", *map(str, value if isinstance(value, list) else [value])]
+    return found
 
 
 def measured(command, stdout=subprocess.DEVNULL, **options):

@@ -7,12 +7,11 @@ tiny-imagenet-200-32px.tar.xz (the layout of Tiny ImageNet, 100,000 + 10,000 ima
 as a rule runs it.
 """
 
-import json
 import sys
 import tempfile
 from pathlib import Path
 
-from common import ENVIRONMENT, machine, measured
+from common import ENVIRONMENT, command, machine, measured
 
 DATASETS = {
     "mnist": {},
@@ -25,10 +24,9 @@ def main(root):
     print(machine())
     with tempfile.TemporaryDirectory() as folder:
         for name, parameters in DATASETS.items():
-            config = json.dumps({"dataset": name, "parameters": parameters})
             out = Path(folder, f"{name}.h5")
-            command = [sys.executable, "-m", "poolflow.stages.dataset", "--name", name, "--config", config]
-            wall, cpu, peak = measured([*command, "--root", root, "--out", str(out)], env=ENVIRONMENT)
+            job = command("dataset", name, {"dataset": name, "parameters": parameters}, {"root": root, "out": out})
+            wall, cpu, peak = measured(job, env=ENVIRONMENT)
             size = out.stat().st_size / 2**20
             print(f"{name:14} {wall:6.1f} s {cpu:6.1f} CPU s {peak:6.0f} MiB, dataset.h5 {size:.0f} MiB", flush=True)
 

@@ -27,8 +27,8 @@ from snakemake.executors.touch import Executor
 Executor.SLEEPING_TIME = 0
 main(["--touch", "--cores", "1000"])
 """
-# Jobs of a seed: its pool, for each initial pool 1 choice, 1 train and 2 embed, for each chain acquire and train in
-# every cycle, and embed in all but the last.
+# About the jobs of a seed: its pool, for each initial pool 1 choice, 1 train and 2 predict, for each chain acquire and
+# train in every cycle, and predict in all but the last.
 PER_SEED = 1 + 5 * (4 + sum(CYCLES * 2 + (CYCLES - 1) * (name != "random") for name in STRATEGIES))
 
 
@@ -54,13 +54,13 @@ def main(jobs):
         summary = subprocess.run([*snakemake, "--summary"], cwd=folder, capture_output=True, text=True, check=True)
         lines = summary.stdout.splitlines()
         start = next(i for i, line in enumerate(lines) if line.startswith("output_file")) + 1
-        for line in lines[start:]:
-            path = Path(folder, line.split("\t")[0])
+        outputs = [line.split("\t")[0] for line in lines[start:]]
+        for output in outputs:
+            path = Path(folder, output)
             path.parent.mkdir(parents=True, exist_ok=True)
             path.touch()
         subprocess.run([sys.executable, "-c", TOUCH], cwd=folder, capture_output=True, check=True)
-        count = 2 + len(study["datasets"]) + seeds * PER_SEED + 1
-        result = {"jobs": count}
+        result = {"jobs": sum(not output.endswith("model.pt") for output in outputs)}  # a training makes metrics too
         for name in ("nothing to do", "code of one strategy changed"):
             with open(Path(folder, "plan"), "w") as plan:
                 wall, cpu, peak = measured([*snakemake, "-n"], cwd=folder, stdout=plan)

@@ -5,7 +5,6 @@
 Generated images of 28 x 28, a LeNet trained on 660 labels, 60 more acquired: each stage once, as a rule runs it.
 """
 
-import json
 import subprocess
 import sys
 import tempfile
@@ -13,7 +12,7 @@ from pathlib import Path
 
 import h5py
 import numpy as np
-from common import EMBED, ENVIRONMENT, POOL, TRAIN, TRAINING, machine, measured
+from common import ENVIRONMENT, POOL, PREDICT, TRAIN, TRAINING, command, machine, measured
 
 BLOCK = 20_000
 SELECTION = {"parameters": {}, "seed": 0, "threads": 1}
@@ -53,8 +52,8 @@ def main(rows):
                 TRAIN | {"training": TRAINING | {"epochs": 5}},
                 trained | cycle | {"metrics": folder / "m.json"},
             ),
-            ("embed", EMBED, trained | {"need": "probs", "out": folder / "probs.h5"}),
-            ("embed", EMBED, trained | {"need": "features", "out": folder / "features.h5"}),
+            ("predict", PREDICT, trained | {"need": "probs", "out": folder / "probs.h5"}),
+            ("predict", PREDICT, trained | {"need": "features", "out": folder / "features.h5"}),
             (
                 "initial_pool",
                 SELECTION | {"initial_pool": "k_center", "size": 660},
@@ -65,10 +64,7 @@ def main(rows):
             ("acquire", SELECTION | {"strategy": "coreset", "budget": 60}, features | {"out": folder / "next.h5"}),
         ]
         for stage, config, options in jobs:
-            command = [sys.executable, "-m", f"poolflow.{stage}", "--name", "d/p/seed0", "--config", json.dumps(config)]
-            for option, value in options.items():
-                command += [f"--{option}", str(value)]
-            wall, cpu, peak = measured(command, env=ENVIRONMENT)
+            wall, cpu, peak = measured(command(stage, "d/p/seed0", config, options), env=ENVIRONMENT)
             what = config.get("strategy") or config.get("initial_pool") or options.get("need") or ""
             print(f"{rows:8} rows  {stage:12} {what:9} {wall:6.1f} s {cpu:6.1f} CPU s {peak:6.0f} MiB", flush=True)
         sizes = {path.name: path.stat().st_size / 2**20 for path in sorted(folder.glob("*.h5"))}

@@ -8,14 +8,18 @@ that of the first 5,000 test images.
 
 import sys
 import time
+from types import SimpleNamespace
 
 import numpy as np
 import torch
 from common import NETWORK, TRAINING, machine
 from torchvision.datasets import MNIST
 
-from poolflow.stages import train
+from poolflow.learners.supervised import Learner
 from poolflow.training import networks
+from poolflow.training.device import device as device_of
+from poolflow.training.evaluation import evaluate
+from poolflow.training.loop import fit
 
 MEAN, STD = np.array([0.1307]), np.array([0.3081])
 LABELS, TEST = 1000, 5000
@@ -23,7 +27,7 @@ LABELS, TEST = 1000, 5000
 
 def main(root, seeds=5, epochs=6):
     print(machine())
-    device = networks.device(NETWORK)
+    device = device_of(NETWORK)
     data, test = MNIST(root), MNIST(root, train=False)
     normalise = networks.Normalise(MEAN, STD, device)
     config = TRAINING | {"epochs": epochs, "optimizer": "sgd", "learning_rate": 0.05, "schedule": "cosine", "crop": 2}
@@ -35,9 +39,10 @@ def main(root, seeds=5, epochs=6):
             network = networks.build(NETWORK | {"network": "resnet18"}, (28, 28, 1), 10)
             start = time.process_time()
             images, labels = data.data[rows][..., None], data.targets[rows]
-            train.fit(network, normalise, images, labels, config | {"precision": precision})
+            examples = SimpleNamespace(images=images, labels=labels, new=None, normalise=normalise)
+            fit(network, Learner(examples, config), config | {"precision": precision})
             seconds = time.process_time() - start
-            values = train.evaluate([network], normalise, test.data[:TEST, ..., None], test.targets[:TEST], precision)
+            values = evaluate([network], normalise, test.data[:TEST, ..., None], test.targets[:TEST], precision)
             results.append((values["accuracy"], values["loss"], seconds))
             print(f"  seed {seed}, {precision}: {100 * values['accuracy']:.2f} %, {seconds:.0f} CPU s", flush=True)
     for precision, results in found.items():

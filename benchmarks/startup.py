@@ -14,16 +14,16 @@ import tempfile
 from pathlib import Path
 
 import h5py
-from common import ENVIRONMENT, ROOT, machine, measured
+from common import ENVIRONMENT, ROOT, command, machine, measured
 
 TURNS = 9
-JOB = "digits/small_cnn/random/entropy/seed0/cycle1"
+JOB = "digits/small_cnn/random/margin/seed0/cycle1"
 
 
 def forked():
     """Return the CPU seconds of a process that is forked, everything imported, from another one; mean of twenty."""
     code = (
-        "import os, resource, poolflow.stages.train\n"
+        "import os, resource, poolflow.running.run, poolflow.stages.train\n"
         "for _ in range(20):\n"
         "    if not os.fork(): os._exit(0)\n"
         "    os.wait()\n"
@@ -41,36 +41,32 @@ def main(folder):
     labeled = {"labeled": cycle / "labeled.h5"}
     training = json.loads((cycle / "metrics.json").read_text())["provenance"]["config"]
     with h5py.File(cycle / "probs.h5") as probs, h5py.File(cycle / "labeled.h5") as rows:
-        embedding, acquisition = probs.attrs["config"], rows.attrs["config"]
+        prediction, acquisition = probs.attrs["config"], rows.attrs["config"]
     print(machine())
     jobs_total = imports_total = 0
     with tempfile.TemporaryDirectory() as name:
         out = Path(name)
         outputs = {"model": out / "m.pt", "metrics": out / "m.json"}
-        embedded = {"need": "probs", "model": cycle / "model.pt", "out": out / "p.h5"}
+        predicted = {"need": "probs", "model": cycle / "model.pt", "out": out / "p.h5"}
+        network = ["networks.small_cnn"]
+        acquired = labeled | {"needs": cycle / "probs.h5", "out": out / "l.h5"}
         stages = {
-            "train": ("train", "models.small_cnn", training, inputs | labeled | outputs, "train"),
-            "embed": ("embed", "models.small_cnn", embedding, inputs | embedded, "[pf][re]*s"),
-            "acquire": (
-                "acquire",
-                "strategies.entropy",
-                acquisition,
-                inputs | labeled | {"needs": cycle / "probs.h5", "out": out / "l.h5"},
-                "acquire",
-            ),
+            "train": ([*network, "learners.supervised"], training, inputs | labeled | outputs, "train"),
+            "predict": ([*network, "outputs.probs"], prediction, inputs | predicted, "[pf][re]*s"),
+            "acquire": (["strategies.margin"], acquisition, inputs | acquired, "acquire"),
         }
-        for stage, (module, plugin, config, options, pattern) in stages.items():
+        for stage, (plugins, config, options, pattern) in stages.items():
             number = len(list(results.glob(f"benchmarks/digits/**/cycle*/{pattern}.tsv")))
-            command = [sys.executable, "-m", f"poolflow.{module}", "--name", JOB, "--config", config]
-            for option, value in options.items():
-                command += [f"--{option}", str(value)]
-            only_import = [sys.executable, "-c", f"import poolflow.{module}, poolflow.{plugin}"]
+            job = command(stage, JOB, config, options)
+            modules = ", ".join(f"poolflow.{name}" for name in ["running.run", f"stages.{stage}", *plugins])
+            only_import = [sys.executable, "-c", f"import {modules}"]
             turns = [
-                (measured(command, env=ENVIRONMENT)[1], measured(only_import, env=ENVIRONMENT)[1]) for _ in range(TURNS)
+                (measured(job, env=ENVIRONMENT)[1], measured(only_import, env=ENVIRONMENT)[1]) for _ in range(TURNS)
             ]
-            job, imports = (statistics.median(times) for times in zip(*turns, strict=True))
-            jobs_total, imports_total = jobs_total + number * job, imports_total + number * imports
-            print(f"{stage:8} {number:4} jobs x {job:.2f} CPU s, of which start-up {imports:.2f} ({imports / job:.0%})")
+            whole, imports = (statistics.median(times) for times in zip(*turns, strict=True))
+            jobs_total, imports_total = jobs_total + number * whole, imports_total + number * imports
+            share = f"{imports:.2f} ({imports / whole:.0%})"
+            print(f"{stage:8} {number:4} jobs x {whole:.2f} CPU s, of which start-up {share}")
     print(f"together {jobs_total:.0f} CPU s, of which start-up {imports_total:.0f} ({imports_total / jobs_total:.0%})")
     print(f"a training process forked with everything imported: {forked():.3f} CPU s")
 

@@ -18,12 +18,11 @@ from pathlib import Path
 
 import h5py
 import numpy as np
-from common import EMBED, ENVIRONMENT, NETWORK, SCHEMA, TRAIN, machine, measured
+from common import ENVIRONMENT, command, machine, measured
 
 from poolflow.data.known_pool import KnownPool, read_rows, shared
-from poolflow.study import plugins
-from poolflow.study.config import with_defaults
-from poolflow.study.plugins import DROPOUT, ENSEMBLE, LOSS_PREDICTION, PLAIN
+from poolflow.study import chains, plugins, settings
+from poolflow.study.config import check
 
 FAMILIES = {
     "uncertainty": (
@@ -40,11 +39,19 @@ FAMILIES = {
 SMALLER = {"vaal": (6000, "20 epochs over 60,000 images take an hour on one thread")}
 REFERENCES = ("random", "entropy", "coreset")
 INITIAL, BUDGET, SHOWN, DRAWS = 600, 60, 20, 200
-DEFAULTS = with_defaults({}, SCHEMA["training"])
-# What the rules pass to a training: the other keys are for them.
-TRAINING = {key: value for key, value in DEFAULTS.items() if key not in ("recipe", "members", "passes")}
-SELECTION = {"parameters": {}, "seed": 0, "threads": 1}
+PLAIN = "plain"  # the folder of the network that is no variant
 LEARNER = "mnist/lenet"
+STUDY = {
+    "study": "strategies",
+    "datasets": ["mnist"],
+    "learners": ["lenet"],
+    "initial_pools": ["random"],
+    "strategies": plugins.names("strategies"),
+    "initial_size": INITIAL,
+    "budget": BUDGET,
+    "cycles": 1,
+    "device": "cpu",
+}
 
 
 def main(root, out, rows, only):
@@ -90,10 +97,7 @@ def smaller(rows, strategy):
 
 def stage(stage, name, config, options):
     """Run a stage as a rule does; return its wall seconds, CPU seconds and peak memory in MiB."""
-    command = [sys.executable, "-m", f"poolflow.{stage}", "--name", name, "--config", json.dumps(config)]
-    for option, value in options.items():
-        command += [f"--{option}", *(map(str, value) if isinstance(value, list) else [str(value)])]
-    return measured(command, env=ENVIRONMENT)
+    return measured(command(stage, name, config, options), env=ENVIRONMENT)
 
 
 def show(what, cost):
@@ -102,54 +106,41 @@ def show(what, cost):
     print(f"{what:48} {wall:7.1f} s {cpu:7.1f} CPU s {peak:6.0f} MiB", flush=True)
 
 
-def facts(strategy):
-    """Return how the networks of a strategy are trained, and what it uses of them."""
-    found = plugins.literals("strategies", strategy)
-    kind = found.get("LEARNER", PLAIN)
-    return kind, [need for need in found["NEEDS"] if need in plugins.OUTPUTS[kind]]
-
-
-def network(kind):
-    """Return the settings of a network of one kind."""
-    parameters = {"dropout": 0.5} if kind == DROPOUT else {}
-    return NETWORK | {"parameters": parameters} | ({"loss_prediction": True} if kind == LOSS_PREDICTION else {})
-
-
 def acquire_all(folder, dataset, rows, names):
     """Make a state of `rows` rows in `folder` and let strategies ask; return their costs or last lines of error."""
     folder.mkdir()
     where = f"{rows or 'all'} rows"
+    study = check(STUDY | {"pool": {"subset": rows}})
     pool = {"dataset": dataset, "pool": folder / "pool.h5"}
     first = pool | {"labeled": folder / "labeled.h5"}
-    config = {"seed": 0, "pool": with_defaults({"subset": rows}, SCHEMA["pool"])}
-    stage("pool", "mnist/seed0", config, {"dataset": dataset, "out": pool["pool"]})
-    config = SELECTION | {"initial_pool": "random", "size": INITIAL}
+    stage("pool", "mnist/seed0", settings.pool(study, "mnist"), {"dataset": dataset, "out": pool["pool"]})
+    config = settings.initial_pool(study, "random")
     stage("initial_pool", "mnist/random/seed0", config, pool | {"out": first["labeled"]})
 
-    used = {(PLAIN, "probs"), (PLAIN, "features")}  # what the pictures and the table need
-    used |= {(kind, need) for kind, needs in map(facts, names) for need in needs if need != "model"}
-    for kind in sorted({kind for kind, _ in used} | {facts(name)[0] for name in names}):
+    variants = {name: chains.variant(study, f"/{name}") for name in names}
+    needs = {name: chains.needs_of_network(study, name) for name in names}
+    used = {("", "probs"), ("", "features")}  # what the pictures and the table need
+    used |= {(variants[name], need) for name in names for need in needs[name] if need != "model"}
+    for variant in sorted({variant for variant, _ in used} | set(variants.values())):
+        kind = variant or PLAIN
         (folder / kind).mkdir()
-        model = folder / kind / "model.pt"
-        job = f"{LEARNER}/random{'' if kind == PLAIN else f'+{kind}'}/seed0/cycle0"
-        members = DEFAULTS["members"] if kind == ENSEMBLE else 1
-        config = TRAIN | network(kind) | {"training": TRAINING, "members": members}
-        metrics = folder / kind / "metrics.json"
+        model, metrics = folder / kind / "model.pt", folder / kind / "metrics.json"
+        job = f"{LEARNER}/{'+'.join(filter(None, ['random', variant]))}/seed0/cycle0"
+        config = settings.training(study, "lenet", variant)
         cost = stage("train", job, config, first | {"model": model, "metrics": metrics})
         accuracy = json.loads(metrics.read_text())["test_accuracy"]
         show(f"{where}, train {kind} ({100 * accuracy:.1f} % right)", cost)
-        for need in sorted(need for other, need in used if other == kind):
-            config = EMBED | network(kind) | ({"passes": DEFAULTS["passes"], "seed": 0} if need == "mc_probs" else {})
+        for need in sorted(need for other, need in used if other == variant):
+            config = settings.prediction(study, "lenet", variant, need)
             options = pool | {"need": need, "model": model, "out": folder / kind / f"{need}.h5"}
-            show(f"{where}, embed {kind} {need}", stage("embed", job, config, options))
+            show(f"{where}, predict {kind} {need}", stage("predict", job, config, options))
 
     costs = {}
     for name in names:
-        kind, needs = facts(name)
-        config = SELECTION | {"strategy": name, "budget": BUDGET}
-        config |= {"learner": network(kind)} if "model" in needs else {}
-        files = [folder / kind / ("model.pt" if need == "model" else f"{need}.h5") for need in needs]
+        files = ["model.pt" if need == "model" else f"{need}.h5" for need in needs[name]]
+        files = [folder / (variants[name] or PLAIN) / file for file in files]
         options = first | {"needs": files, "out": folder / name / "labeled.h5"}
+        config = settings.acquisition(study, name, "lenet")
         try:
             costs[name] = stage("acquire", f"{LEARNER}/random/{name}/seed0/cycle1", config, options)
             show(f"{where}, acquire {name}", costs[name])
@@ -246,7 +237,7 @@ def draw_all(out, order, done, most):
     """Write the pictures of (strategy, state) pairs, in the order given; the heat map of those of the state `most`."""
     # Not at the top: what this process has loaded would count in the peak memory of those that it starts.
     from poolflow.data import store
-    from poolflow.stages import contact_sheet
+    from poolflow.figures._sheet import DPI, drawn
 
     (out / "sheets").mkdir(exist_ok=True)
     images = {}
@@ -256,10 +247,10 @@ def draw_all(out, order, done, most):
             images[name] = state.known.candidates.read(file, rows)
         labels = [state.known.names[label] for label in state.known.classes[rows]]
         title = f"mnist, {len(state.known)} rows, {name}: the {len(rows)} images in the order asked"
-        figure = contact_sheet.draw([images[name]], [labels], [title])
-        figure.savefig(out / "sheets" / f"{name}.png", dpi=contact_sheet.DPI)
+        figure = drawn([images[name]], [labels], [title])
+        figure.savefig(out / "sheets" / f"{name}.png", dpi=DPI)
     wrong = {name: state.wrong[state.asked(name)] for name, state in done}
-    overview(images, wrong, order).savefig(out / "overview.png", dpi=contact_sheet.DPI)
+    overview(images, wrong, order).savefig(out / "overview.png", dpi=DPI)
     names = [name for name, state in done if state is most]
     if names:
         shares = [[most.overlap(name, other) for other in names] for name in names]

@@ -10,6 +10,7 @@ CPU each process has one thread; on `cuda` the loop has 8 workers. Images are ra
 
 import sys
 import time
+from types import SimpleNamespace
 
 import numpy as np
 import torch
@@ -19,8 +20,10 @@ from PIL import Image
 from torch.utils.data import DataLoader, Dataset
 from torchvision import transforms
 
-from poolflow.stages import train
+from poolflow.learners.supervised import Learner
 from poolflow.training import networks
+from poolflow.training.device import device as device_of
+from poolflow.training.loop import fit
 
 SGD = {"optimizer": "sgd", "learning_rate": 0.025, "nesterov": True, "weight_decay": 0.0003, "batch_size": 128}
 SGD |= {"schedule": "cosine", "crop": 4, "flip": True}
@@ -84,7 +87,8 @@ def ours(network, images, labels, config, device):
     """Train as poolflow's train stage does."""
     channels = images.shape[3]
     normalise = networks.Normalise(np.full(channels, 0.5), np.full(channels, 0.25), torch.device(device))
-    train.fit(network.to(device), normalise, images.to(device), labels.to(device), config)
+    examples = SimpleNamespace(images=images.to(device), labels=labels.to(device), new=None, normalise=normalise)
+    fit(network.to(device), Learner(examples, config), config)
 
 
 def compare(name, device):
@@ -123,7 +127,7 @@ def compare(name, device):
 
 def main(device="cpu"):
     print(machine() if device == "cpu" else torch.cuda.get_device_name())
-    networks.device(NETWORK | {"device": device})
+    device_of(NETWORK | {"device": device})
     for name in CASES[device]:
         compare(name, device)
 

@@ -18,6 +18,56 @@ MISTAKES = {
         "learners.a.network: found unknown network 'lennet'",
         "did you mean lenet?",
     ),
+    "unknown learner": (
+        {"learners": {"a": {"learner": "supervise", "network": "mlp"}}},
+        "learners.a.learner: found unknown learner 'supervise'",
+        "did you mean supervised?",
+    ),
+    "unknown parameter of a learner and its network": (
+        {"learners": {"a": {"network": {"network": "mlp", "widths": 3}}}},
+        "learners.a.widths: found unknown parameter of mlp 'widths'",
+        "expected one of dropout, hidden, layers, learner, network, training",
+    ),
+    "a value outside the bounds": (
+        {"initial_pools": {"typiclust": {"neighbours": -5}}},
+        "initial_pools.typiclust.neighbours: found -5",
+        "expected a number >= 1",
+    ),
+    "a value outside what another key allows": (
+        {"initial_pools": {"bins": {"pretext": "vae", "bins": 30}}},
+        "initial_pools.bins.bins: found 30",
+        "expected a number >= 2 and <= 20, the initial_size",
+    ),
+    "a default outside what another key allows": (
+        {"strategies": ["emoc"], "budget": 1200, "cycles": 1},
+        "strategies.emoc.candidates: found 1000, the default",
+        "expected 0 or a number >= 1200, the budget",
+    ),
+    "an unknown word": (
+        {"pretext": {"simclr": {"optimizer": "adma"}}, "initial_pools": ["simclr"]},
+        "pretext.simclr.optimizer: found 'adma'",
+        "expected adam or adamw or lars or sgd",
+    ),
+    "a network outside the bounds": (
+        {"learners": {"small_cnn": {"dropout": 1.5}}},
+        "learners.small_cnn.dropout: found 1.5",
+        "expected a number >= 0 and < 1",
+    ),
+    "no number": (
+        {"training": {"learning_rate": float("nan")}},
+        "training.learning_rate: found nan",
+        "expected a finite number, more than 0",
+    ),
+    "no end": (
+        {"datasets": {"digits": {"pool": {"imbalance": float("inf")}}}},
+        "datasets.digits.pool.imbalance: found inf",
+        "expected a finite number, at least 1",
+    ),
+    "no number of a plugin": (
+        {"strategies": {"prob_cover": {"delta": float("nan")}}},
+        "strategies.prob_cover.delta: found nan",
+        "expected a finite number > 0",
+    ),
     "unknown training key": ({"training": {"epoch": 3}}, "training.epoch: found unknown key 'epoch'", "mean epochs?"),
     "unknown parameter": (
         {"initial_pools": {"kmeans": {"quotas": "equal"}}},
@@ -253,6 +303,20 @@ def test_defaults_variants_and_overrides():
     assert study["initial_pools"] == {"random": random}
 
 
+def test_a_parameter_of_an_output_that_nothing_uses_is_not_asked_about():
+    pool = {"pool": {"subset": 300}}  # fewer than the negatives of SimCLR's scores, 512 by default
+    assert check({"initial_pools": ["typiclust"], "budget": 5} | pool)["pretext"].keys() == {"simclr"}
+    with pytest.raises(ConfigError, match=r"pretext\.simclr\.negatives: found 512, the default, expected .* < 300"):
+        check({"initial_pools": ["simclr"], "budget": 5} | pool)
+
+
+def test_a_learner_may_have_its_network_s_parameters_within():
+    both = check(
+        {"learners": {"a": {"network": "mlp", "hidden": 7}, "b": {"network": {"network": "mlp", "hidden": 7}}}}
+    )
+    assert both["learners"]["a"] == both["learners"]["b"]
+
+
 def keys(rules, prefix=""):
     for name, rule in rules["properties"].items():
         yield prefix + name, rule
@@ -338,7 +402,7 @@ def test_the_targets_are_listed_with_what_they_make(tmp_path):
         [line.split(maxsplit=1) for line in part.splitlines() if line.startswith("  ")] for part in (targets, jobs)
     ]
     assert [name for name, _ in names[0]] == ["all", "data", "curves", "to_label"]
-    assert {name for name, _ in names[1]} == set(stages())
+    assert {name for name, _ in names[1]} == {*stages(), "train_with_pseudo_labels"}
     assert all(text.endswith(".") or "csv" in text for part in names for _, text in part)
 
 

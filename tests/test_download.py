@@ -28,13 +28,13 @@ JOB = Job("download", "fake", CONFIG, "abc")
 # The stage with a data set of one file, and short waits.
 SCRIPT = """
 import sys, types
-from poolflow import job as stage
 from poolflow.data import published as files
+from poolflow.running.run import run
 from poolflow.stages import download
 download.WAIT, download.TIMEOUT = 0.01, (5, 5)
 file = files.File("data/a.bin", tuple(sys.argv.pop().split(",")), {md5!r})
 sys.modules["poolflow.datasets.fake"] = types.SimpleNamespace(files=lambda: [file])
-stage.run(download.main)
+run("download", sys.argv[1:])
 """
 
 

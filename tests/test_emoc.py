@@ -17,7 +17,7 @@ from poolflow.kernels.emoc import output_change
 from poolflow.selection import Pool
 from poolflow.strategies import emoc, emoc_sets, max_sets, min_sets, one_vs_two_sets, random_sets
 from poolflow.study import plugins
-from poolflow.training import networks
+from poolflow.training import networks, of_pool
 
 CLASSES = 3
 
@@ -72,9 +72,6 @@ class View:
     def normalise(images):
         return images.permute(0, 3, 1, 2).double() / 64 - 2
 
-    def network(self):
-        return self._network, self.normalise
-
     def brute(self, row, label, references):
         """Return mean_x || J(x) grad L ||_1 from the whole Jacobian of every reference."""
         loss = F.cross_entropy(self._network(self.inputs[row : row + 1]), torch.tensor([label]))
@@ -85,6 +82,13 @@ class View:
         """The Jacobian of every image's logits, (N, C, P), one backward pass for each."""
         logits = [self._network(image)[0] for image in self.inputs.split(1)]
         return torch.stack([torch.stack([flat(logit, self._network) for logit in row]) for row in logits])
+
+
+@pytest.fixture(autouse=True)
+def network_of_view(monkeypatch):
+    """The strategies get the network of a view, which has no model.pt."""
+    for module in (emoc, emoc_sets):
+        monkeypatch.setattr(module, "network_of", lambda view: (view._network, view.normalise))
 
 
 @pytest.fixture(scope="module")
@@ -148,9 +152,9 @@ def test_references_and_candidates_are_drawn_by_the_generator(view):
         np.testing.assert_array_equal(draw(candidates=candidates), draw())
 
 
-@pytest.mark.parametrize("name", plugins.names("models"))
+@pytest.mark.parametrize("name", plugins.names("networks"))
 def test_every_network_has_an_output_change(name):
-    side = plugins.literals("models", name).get("MIN_SIDE", 1)
+    side = plugins.literals("networks", name).get("MIN_SIDE", 1)
     torch.manual_seed(0)
     network = networks.build(NETWORK | {"network": name}, (side, side, 1), CLASSES).eval()
     inputs = torch.randn(2, 1, side, side).to(memory_format=torch.channels_last)
@@ -280,7 +284,7 @@ def test_the_stage_gives_the_last_cycle_s_network_and_the_same_bytes_again(stage
     rng = Job("acquire", "digits/small_cnn/random/entropy/seed0/cycle1", config, "").rng("acquire")
     references = rng.choice(pool.size, 7, replace=False)
     before = torch.get_deterministic_debug_mode()
-    network, normalise = pool.network()
+    network, normalise = of_pool.network_of(pool)
     torch.set_deterministic_debug_mode(before)
     network, inputs = network.double(), normalise(torch.from_numpy(pool.images)).double()
 

@@ -1,6 +1,5 @@
 """Jobs on a machine with GPUs, pretended here: how many run at once, which GPU each takes, and what it says."""
 
-import json
 import re
 import subprocess
 import sys
@@ -8,11 +7,12 @@ from collections import Counter
 
 import pytest
 import torch
-from conftest import NETWORK, ROOT, TINY, TRAINING, Project
+from conftest import NETWORK, ROOT, TINY, Project
 
-from poolflow import job as stage
+from poolflow.job import Job
 from poolflow.running import gpus
-from poolflow.training import networks
+from poolflow.training import networks, weights
+from poolflow.training.device import device
 
 HOLD = f"""
 import sys
@@ -69,62 +69,40 @@ def test_a_job_uses_and_names_the_gpu_that_it_took(monkeypatch, capsys):
         monkeypatch.setattr(torch.cuda, name, lambda *_, value=value: value)
     monkeypatch.setattr(torch.cuda, "set_device", chosen.append)
     monkeypatch.setattr(gpus, "take", lambda total: total - 1)
-    for device in ("cuda", "auto"):
-        assert networks.device(NETWORK | {"device": device}) == torch.device("cuda:3")
+    cuda, auto, cpu = ({"device": name} for name in ("cuda", "auto", "cpu"))
+    for config in (cuda, auto, {"learner": auto}, {"parameters": cuda}, cpu | {"parameters": auto}):
+        gpus.use_one(config)
         assert capsys.readouterr().err == "device: cuda:3, a card\n"
-    assert chosen == [torch.device("cuda:3")] * 2
-    assert networks.device(NETWORK) == torch.device("cpu")
+        assert chosen.pop() == torch.device("cuda:3")
+    for config in (cuda, auto):
+        assert device(NETWORK | config) == torch.device("cuda")  # the current one
+    for config in (cpu, {"learner": cpu}, cpu | {"parameters": cpu}):
+        gpus.use_one(config)
+        assert capsys.readouterr().err == "device: cpu\n"
+    assert device(NETWORK) == torch.device("cpu")
+    gpus.use_one({"parameters": {}, "learner": {"learner": "supervised", "parameters": {}}})
+    assert capsys.readouterr().err == ""
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    gpus.use_one(auto)
     assert capsys.readouterr().err == "device: cpu\n"
+    assert not chosen
 
 
 def test_provenance_names_the_device(monkeypatch):
-    job = stage.Job("train", "d/l/p/seed0/cycle0", {"seed": 0}, "")
+    job = Job("train", "d/l/p/seed0/cycle0", {"seed": 0}, "")
     assert job.provenance()["device"] == "cpu"
     monkeypatch.setattr(torch.cuda, "is_initialized", lambda: True)
     monkeypatch.setattr(torch.cuda, "get_device_name", lambda: "a card")
     assert job.provenance()["device"] == "a card"
 
 
-FREE = "CUDA out of memory. Tried to allocate 20.00 MiB. GPU 0 has a total capacity of 79.10 GiB."
-CUDA = torch.OutOfMemoryError(f"{FREE} Including non-PyTorch memory, this process has 79.09 GiB memory in use.")
-SHARE = "let fewer jobs share a GPU (--resources gpu=1)"
-
-
-@pytest.mark.parametrize(
-    ("settings", "error", "expected"),
-    [
-        ({"training": TRAINING}, CUDA, f"lower training.batch_size (found 8), or {SHARE}: {FREE}"),
-        ({"task": "vae", "train": {}}, CUDA, f"lower batch_size of the pretext task vae, or {SHARE}: {FREE}"),
-        ({}, CUDA, f"{SHARE}: {FREE}"),
-        ({}, MemoryError("Unable to allocate 3. TiB"), "let fewer jobs run at once: Unable to allocate 3. TiB"),
-    ],
-)
-def test_too_little_memory_is_one_line_that_says_what_to_change(monkeypatch, settings, error, expected):
-    def main(job):
-        raise error
-
-    monkeypatch.setattr(sys, "argv", ["train.py", "--name", "d/l", "--config", json.dumps(settings)])
-    with pytest.raises(SystemExit) as end:
-        stage.run(main)
-    assert end.value.code == f"poolflow train d/l: out of memory; {expected}"
-
-
-def test_other_errors_are_not_taken_for_too_little_memory(monkeypatch):
-    def main(job):
-        raise RuntimeError("CUDA error")
-
-    monkeypatch.setattr(sys, "argv", ["train.py", "--name", "d/l", "--config", "{}"])
-    with pytest.raises(RuntimeError):
-        stage.run(main)
-
-
 def test_a_model_that_the_memory_of_a_gpu_is_too_small_for_is_not_called_broken(monkeypatch):
     def refuse(*_, **__):
-        raise CUDA
+        raise torch.OutOfMemoryError
 
     monkeypatch.setattr(torch, "load", refuse)
     with pytest.raises(torch.OutOfMemoryError):
-        networks.load("model.pt", torch.device("cpu"))
+        weights.load("model.pt", torch.device("cpu"))
 
 
 def test_larger_images_are_evaluated_in_smaller_batches():

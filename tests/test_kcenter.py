@@ -168,14 +168,6 @@ def test_an_hdf5_data_set_gives_the_same_picks(tmp_path, monkeypatch, whole, lab
             k_center_greedy(file["features"], labeled, 3)
 
 
-def test_rows_are_taken_in_the_order_asked_for(tmp_path):
-    features = np.arange(100, dtype=np.float32).reshape(50, 2)
-    with h5py.File(tmp_path / "features.h5", "w") as file:
-        file["features"] = features
-        for rows in ([49, 0, 17, 16, 17], [3]):
-            np.testing.assert_array_equal(_rows.take(file["features"], rows), features[rows])
-
-
 def test_equal_rows_have_equal_distances_wherever_they_stand(real_blocks):
     rng = np.random.default_rng(0)
     for width in (1, 3, 513, 9001):

@@ -9,15 +9,15 @@ import pytest
 import torch
 import torch.nn.functional as F
 from conftest import NETWORK, PREDICT, TRAIN, TRAINING
+from learning import NORMALISE, train
 
-from poolflow.stages import train
 from poolflow.strategies import learning_loss
 from poolflow.study import plugins
 from poolflow.training import networks
-from poolflow.variants.loss_prediction import ranking_loss
+from poolflow.variants import loss_prediction
+from poolflow.variants.loss_prediction import ranking_loss, tap
 
-NORMALISE = networks.Normalise(np.array([0.5]), np.array([0.25]), torch.device("cpu"))
-PREDICTS = NETWORK | {"loss_prediction": True}
+PREDICTS = NETWORK | {"variant": "loss_prediction"}
 
 
 def kinds(n, seed):
@@ -32,14 +32,14 @@ def fitted(n=200, network="small_cnn", **changes):
     torch.manual_seed(0)
     images, labels, _ = kinds(n, 0)
     built = networks.build(PREDICTS | {"network": network}, images.shape[1:], 4)
-    settings = {"epochs": 10, "batch_size": 16, "learning_rate": 0.02}
-    train.fit(built, NORMALISE, images, labels, TRAINING | settings | changes)
+    settings = {"epochs": 10, "batch_size": 16, "learning_rate": 0.02} | changes
+    train(built, images, labels, variant=loss_prediction, **settings)
     return built.eval()
 
 
 @torch.no_grad()
 def predict(network, images):
-    hidden, tapped = networks.tap(network, NORMALISE(images), "float32")
+    hidden, tapped = tap(network, NORMALISE(images), "float32")
     return network.loss_prediction(tapped), network.head(hidden)
 
 
@@ -82,36 +82,38 @@ def test_predicted_losses_rank_the_losses_of_new_images(network):
 
 def test_the_network_no_longer_learns_from_it_after_three_fifths(monkeypatch):
     seen = []
-    objective = train.objective
+    forward = loss_prediction.LossPrediction.forward
 
-    def watched(network, inputs, labels, config, stopped):
-        seen.append(stopped)
-        return objective(network, inputs, labels, config, stopped)
+    def watched(module, tapped):
+        seen.append(not any(values.requires_grad for values in tapped))
+        return forward(module, tapped)
 
-    monkeypatch.setattr(train, "objective", watched)
+    monkeypatch.setattr(loss_prediction.LossPrediction, "forward", watched)
     fitted(n=40, epochs=10, batch_size=8)
     assert seen == [False] * 30 + [True] * 20
 
 
-@pytest.mark.parametrize("name", plugins.names("models"))
+@pytest.mark.parametrize("name", plugins.names("networks"))
 def test_every_network_feeds_it_and_learns_from_it_until_stopped(name):
-    side = max(8, plugins.literals("models", name).get("MIN_SIDE", 1))
+    side = max(8, plugins.literals("networks", name).get("MIN_SIDE", 1))
     torch.manual_seed(0)
     parameters = {"noise": 0.0} if name == "conv13" else {}
     config = PREDICTS | {"network": name, "parameters": parameters | {"dropout": 0.0}}
     network = networks.build(config, (side, side, 3), 4)
     assert network.training
-    taps = plugins.literals("models", name).get("TAPS", ())
+    taps = plugins.literals("networks", name).get("TAPS", ())
     assert len(network.loss_prediction.branches) == len(taps) + 1
     inputs, labels = torch.randn(5, 3, side, side), torch.tensor([0, 1, 2, 3, 0])
     module = {f"loss_prediction.{key}" for key, _ in network.loss_prediction.named_parameters()}
 
     def gradients(stopped, weight=1.0):
-        monkey = pytest.MonkeyPatch()
-        monkey.setattr(train, "WEIGHT", weight)
+        def losses_of(forward):
+            return F.cross_entropy(forward(inputs), labels, reduction="none")
+
         network.zero_grad()
-        train.objective(network, inputs, labels, TRAINING, stopped).backward()
-        monkey.undo()
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(loss_prediction, "WEIGHT", weight)
+            loss_prediction.loss(network, losses_of, "float32", 6 if stopped else 5, 10).backward()
         return {key: value.grad.clone() for key, value in network.named_parameters()}
 
     alone, stopped, together = gradients(True, 0.0), gradients(True), gradients(False)
@@ -128,7 +130,7 @@ def test_every_network_feeds_it_and_learns_from_it_until_stopped(name):
 def test_the_layers_tapped_are_those_named_averaged_over_all_positions():
     network = networks.build(PREDICTS, (8, 8, 1), 4).eval()
     images = NORMALISE(kinds(6, 0)[0])
-    hidden, tapped = networks.tap(network, images, "float32")
+    hidden, tapped = tap(network, images, "float32")
     maps = [network.features[:2](images), network.features[:5](images)]
     expected = [*(values.mean((2, 3)) for values in maps), network.features(images)]
     assert [values.shape for values in tapped] == [(6, 32), (6, 64), (6, 128)]
@@ -147,7 +149,7 @@ def test_any_number_of_images_can_be_trained_on(monkeypatch, name, n, batch_size
         sizes.append(len(losses))
         return ranking_loss(predicted, losses)
 
-    monkeypatch.setattr(train, "ranking_loss", watched)
+    monkeypatch.setattr(loss_prediction, "ranking_loss", watched)
     network = fitted(n=n, network=name, epochs=1, batch_size=batch_size)
     assert min(sizes) >= 2
     assert sum(sizes) == max(n, 2)
@@ -158,8 +160,8 @@ def test_feature_tables_averages_of_weights_and_bfloat16_work():
     network = networks.build(PREDICTS | {"network": "linear"}, (5,), 4)
     table, labels = torch.randn(20, 5), torch.arange(20) % 4
     normalise = networks.Normalise(np.zeros(5), np.ones(5), torch.device("cpu"))
-    train.fit(network, normalise, table, labels, TRAINING | {"epochs": 1})
-    assert networks.tap(network, table, "float32")[1][0].shape == (20, 5)
+    train(network, table, labels, variant=loss_prediction, normalise=normalise, epochs=1)
+    assert tap(network, table, "float32")[1][0].shape == (20, 5)
     network = fitted(n=40, epochs=2, ema=0.9, precision="bfloat16")
     assert predict(network, kinds(4, 1)[0])[0].dtype == torch.float32
 
@@ -167,15 +169,15 @@ def test_feature_tables_averages_of_weights_and_bfloat16_work():
 # The stages
 
 
-def test_training_and_embedding_give_the_same_bytes_twice(cycle0, stage, tmp_path):
+def test_training_and_prediction_give_the_same_bytes_twice(cycle0, stage, tmp_path):
     files = {option: cycle0[option] for option in ("dataset", "pool")}
     digests, predicted = [], []
     for run in ("first", "second"):
         model, out = tmp_path / f"{run}.pt", tmp_path / f"{run}.h5"
-        config = TRAIN | {"loss_prediction": True, "training": TRAINING | {"epochs": 3, "crop": 1}}
+        config = TRAIN | {"variant": "loss_prediction", "training": TRAINING | {"epochs": 3, "crop": 1}}
         done = stage("train", config, **cycle0, model=model, metrics=tmp_path / "m.json")
         assert done.returncode == 0, done.stderr
-        config = PREDICT | {"loss_prediction": True}
+        config = PREDICT | {"variant": "loss_prediction"}
         done = stage("predict", config, **files, need="predicted_loss", model=model, out=out)
         assert done.returncode == 0, done.stderr
         weights = torch.load(model)["states"][0]

@@ -13,19 +13,19 @@ from torch import nn
 
 from poolflow.study import plugins
 
-NETWORKS = plugins.names("models")
+NETWORKS = plugins.names("networks")
 # Dropout by default, in the layers before the penultimate one and in the head.
 DROPOUT = {"conv13": ([0.5, 0.5], []), "vgg16": ([0.5], [0.5])}
 QUIET = {"conv13": {"noise": 0.0}}  # parameters that leave dropout as the only randomness
 
 
 def side(name):
-    return plugins.literals("models", name).get("MIN_SIDE", 1)
+    return plugins.literals("networks", name).get("MIN_SIDE", 1)
 
 
 def shapes(name):
     """Return shapes of inputs: images at MIN_SIDE, not square, larger, in grey and RGB, and tables."""
-    inputs = plugins.literals("models", name).get("INPUTS", ("images",))
+    inputs = plugins.literals("networks", name).get("INPUTS", ("images",))
     least, found = side(name), []
     if "images" in inputs:
         found += [(height, width, c) for height, width in ((least, least), (least + 5, least + 2)) for c in (1, 3)]
@@ -84,7 +84,7 @@ def test_a_network_gives_features_and_logits(name, shape):
 
 
 def test_every_network_says_what_it_takes():
-    taken = {name: plugins.literals("models", name)["INPUTS"] for name in NETWORKS}
+    taken = {name: plugins.literals("networks", name)["INPUTS"] for name in NETWORKS}
     assert set(taken.values()) <= {("images",), ("images", "features")}
     assert [name for name in NETWORKS if "features" in taken[name]] == ["linear", "mlp"]
 

@@ -21,7 +21,7 @@ from poolflow.job import Job, StageError
 from poolflow.pretext import deepcluster, inpainting, kmeans, rotation, scan, simclr, vae
 from poolflow.study import plugins
 from poolflow.task import Best, Task
-from poolflow.training import networks, views
+from poolflow.training import networks, views, weights
 
 SMALL = {"width": 4, "latent": 16}
 # What each task that learns can be told of its training.
@@ -202,7 +202,7 @@ def test_the_vae_keeps_the_epoch_of_the_lowest_loss_on_images_that_it_does_not_l
     parameters = {"learning_rate": 0.05, "validation": 0.3, "kl": 2.0}
     lab.pretrain("vae", build=SMALL, epochs=6, batch_size=5, **parameters)
     seen, model = untrained(lab, "vae", **SMALL)
-    model.load_state_dict(networks.load(lab.folder / "vae/model.pt", "cpu")[0])
+    model.load_state_dict(weights.load(lab.folder / "vae/model.pt", "cpu")[0])
     held_out = np.setdiff1d(np.arange(14), torch.cat(used))
     assert len(held_out) == 4
     assert len(torch.cat(used)) == 6 * 10

@@ -3,6 +3,7 @@
 import json
 import re
 import resource
+import shutil
 from pathlib import Path
 
 import h5py
@@ -11,7 +12,7 @@ import pytest
 from conftest import POOL, PREDICT, TRAIN, TRAINING, Project
 from helpers import imported
 
-from poolflow.data import store
+from poolflow.data import rows, store
 from poolflow.job import Job
 from poolflow.stages.pool import validation_rows
 
@@ -111,22 +112,17 @@ def test_the_summary_s_std_is_the_sample_standard_deviation(stage, tmp_path):
             path = tmp_path / f"r/d/l/{chain}/seed{seed}/cycle{cycle}/metrics.json"
             path.parent.mkdir(parents=True)
             path.write_text(json.dumps({"labeled": 10, "test_accuracy": value, "seconds": 1.0}))
-    config = {
-        "datasets": ["d"],
-        "learners": ["l"],
-        "initial_pools": ["p"],
-        "strategies": [["s", ""]],
-        "seeds": [0, 1, 2],
-    }
-    done = stage("curves", config | {"cycles": 1}, results="r", curves="c.csv", summary="s.csv")
+    axes = {"datasets": ["d"], "learners": ["l"], "initial_pools": ["p"], "strategies": ["s"], "seeds": [0, 1, 2]}
+    config = {"plugin": "summary", "names": {}, "axes": axes | {"cycles": 1}, "variants": {"s": None}}
+    done = stage("table", config, job="summary", out="r/summary.csv")
     assert done.returncode == 0, done.stderr
-    lines = (tmp_path / "s.csv").read_text().splitlines()
+    lines = (tmp_path / "r/summary.csv").read_text().splitlines()
     row = dict(zip(lines[0].split(","), lines[2].split(","), strict=True))
     assert float(row["test_accuracy_mean"]) == pytest.approx(np.mean(values), rel=1e-5)
     assert float(row["test_accuracy_std"]) == pytest.approx(np.std(values, ddof=1), rel=1e-5)
     assert "validation_accuracy_mean" not in row
     (tmp_path / "r/d/l/p/seed0/cycle0/metrics.json").write_text('{"labeled": 1')
-    done = stage("curves", config | {"cycles": 1}, results="r", curves="c.csv", summary="s.csv")
+    done = stage("table", config, job="summary", out="r/summary.csv")
     assert "r/d/l/p/seed0/cycle0/metrics.json is not complete JSON" in done.stderr.splitlines()[-1]
 
 
@@ -151,13 +147,14 @@ def test_generators_are_keyed_by_job_and_purpose():
 
 @pytest.mark.parametrize("block", [1, 3, 7, 4096])
 def test_take_reads_any_rows_in_any_order(tmp_path, monkeypatch, block):
-    monkeypatch.setattr(store, "BLOCK", block)
+    monkeypatch.setattr(rows, "BLOCK", block)
     values = np.arange(60).reshape(20, 3)
     with h5py.File(tmp_path / "a.h5", "w") as file:
         file["a"] = values
-        for rows in ([], [0], [19, 0, 19], list(range(20)), np.random.default_rng(0).integers(0, 20, 50)):
-            rows = np.array(rows, dtype=np.int64)
-            np.testing.assert_array_equal(store.take(file["a"], rows), values[rows])
+        for asked in ([], [0], [19, 0, 19], list(range(20)), np.random.default_rng(0).integers(0, 20, 50)):
+            asked = np.array(asked, dtype=np.int64)
+            np.testing.assert_array_equal(rows.take(file["a"], asked), values[asked])
+            np.testing.assert_array_equal(rows.take(values, asked), values[asked])
 
 
 def test_two_writers_of_one_file_do_not_meet(tmp_path):
@@ -181,53 +178,59 @@ def test_a_failing_block_leaves_what_was_there(tmp_path):
 # What a stage imports: torch costs more than a second a process, torch.compile almost another one.
 
 
+AXES = {"datasets": ["digits"], "learners": ["small_cnn"], "initial_pools": ["random"], "strategies": ["entropy"]}
+CURVES = {"plugin": "curves", "names": {}, "axes": AXES | {"seeds": [0], "cycles": 2}, "variants": {"entropy": None}}
+FIGURE = {"dataset": "digits", "learner": "small_cnn", "view": "by_strategy"}
+DRAW = {"plugin": "learning_curves", "names": FIGURE, "axes": {}, "dpi": 60}
+SELECT = {"parameters": {}, "seed": 0, "threads": 1}
+
+
 @pytest.mark.parametrize(
     ("name", "config", "forbidden"),
     [
         ("pool", POOL, ["torch", "pandas", "sklearn"]),
-        (
-            "acquire",
-            {"strategy": "entropy", "parameters": {}, "budget": 5, "seed": 0, "threads": 1},
-            ["torch", "pandas", "sklearn"],
-        ),
+        ("acquire", SELECT | {"strategy": "entropy", "budget": 5}, ["torch", "pandas", "sklearn"]),
         (
             "train",
             TRAIN | {"training": TRAINING | {"epochs": 1}},
             ["torch._dynamo", "torchvision", "pandas", "sklearn"],
         ),
         ("predict", PREDICT, ["torch._dynamo", "torchvision", "pandas", "sklearn"]),
-        (
-            "initial_pool",
-            {"initial_pool": "random", "parameters": {}, "size": 10, "seed": 0, "threads": 1},
-            ["torch", "pandas", "sklearn"],
-        ),
-        (
-            "figures",
-            {"dataset": "digits", "learner": "small_cnn", "title": "", "metric": "test_accuracy", "dpi": 60},
-            ["torch", "sklearn"],
-        ),
+        ("initial_pool", SELECT | {"initial_pool": "random", "size": 10}, ["torch", "pandas", "sklearn"]),
+        ("table", CURVES, ["torch", "sklearn", "matplotlib"]),
+        ("figure", DRAW | {"settings": {"metric": "test_accuracy", "title": ""}}, ["torch", "sklearn"]),
     ],
 )
 def test_a_stage_imports_only_what_it_needs(stage, study, inputs, tmp_path, name, config, forbidden):
     needed = {
-        "pool": ["dataset", "out"],
-        "acquire": ["dataset", "pool", "labeled", "needs", "out"],
-        "train": ["dataset", "pool", "labeled", "model", "metrics"],
-        "predict": ["need", "dataset", "pool", "model", "out"],
-        "initial_pool": ["dataset", "pool", "out"],
-        "figures": ["curves", "by_strategy", "by_pool"],
-    }[name]
-    options = inputs | {"need": "probs", "curves": study.parent / "curves.csv"}
-    options["needs"] = study / "small_cnn/random/entropy/seed0/cycle1/probs.h5"
-    outputs = {option: tmp_path / "out" / option for option in ("out", "metrics", "by_strategy", "by_pool")}
-    if name == "train":
-        outputs["model"] = tmp_path / "out" / "model"
-    options |= outputs
-    done = stage(name, config, python=["-X", "importtime"], **{option: options[option] for option in needed})
+        "pool": ["dataset"],
+        "acquire": ["dataset", "pool", "labeled", "needs"],
+        "train": ["dataset", "pool", "labeled"],
+        "predict": ["need", "dataset", "pool", "model"],
+        "initial_pool": ["dataset", "pool"],
+    }.get(name, [])
+    written = {
+        "train": {"model": "model.pt", "metrics": "metrics.json"},
+        "table": {"out": "curves.csv"},
+        "figure": {"out": "figures/digits/small_cnn/by_strategy.png"},
+    }.get(name, {"out": "out.h5"})
+    results = tmp_path / "results"
+    results.mkdir()
+    if name == "table":
+        (results / "digits").symlink_to(study)
+    elif name == "figure":
+        shutil.copy(study.parent / "curves.csv", tmp_path / "results")
+    before = {path for path in results.rglob("*") if path.is_file()}
+    options = inputs | {"need": "probs", "needs": study / "small_cnn/random/entropy/seed0/cycle1/probs.h5"}
+    options = {option: options[option] for option in needed} | {key: results / file for key, file in written.items()}
+    job = {"table": "curves", "figure": "digits/small_cnn/by_strategy"}.get(
+        name, "digits/small_cnn/random/seed0/cycle0"
+    )
+    done = stage(name, config, python=["-X", "importtime"], job=job, **options)
     assert done.returncode == 0, done.stderr[-2000:]
     assert "numpy" in imported(done)
     assert imported(done).isdisjoint(forbidden)
-    assert {path.name for path in (tmp_path / "out").iterdir()} == {o for o in needed if o in outputs}
+    assert {path for path in results.rglob("*") if path.is_file()} - before == {results / f for f in written.values()}
 
 
 # Failures: one line at the end of the log, exit status 1, nothing left behind

@@ -237,8 +237,9 @@ def test_a_run_killed_before_it_writes_its_model_learns_nothing_anew(tmp_path, u
 
 
 KILL = """
-import os, runpy, sys
+import os, sys
 from poolflow import task
+from poolflow.running.run import run
 from poolflow.task import Task
 task.CHECKPOINT, update, left = 0, Task.update, [5]
 def counted(*args):
@@ -247,8 +248,7 @@ def counted(*args):
         os.kill(os.getpid(), 9)
     update(*args)
 Task.update = counted
-sys.argv = ["pretrain.py", *sys.argv[1:]]
-runpy.run_module("poolflow.stages.pretrain", run_name="__main__")
+run("pretrain", sys.argv[1:])
 """
 
 

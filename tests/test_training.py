@@ -9,27 +9,22 @@ import numpy as np
 import pytest
 import torch
 from conftest import NETWORK, POOL, PREDICT, TRAIN, TRAINING
+from learning import NORMALISE, clusters, train
 
 from poolflow.job import StageError
-from poolflow.stages import train
-from poolflow.training import augmentation, networks
-
-NORMALISE = networks.Normalise(np.array([0.5]), np.array([0.25]), torch.device("cpu"))
-
-
-def clusters(n=40, classes=4):
-    rng = np.random.default_rng(0)
-    labels = np.arange(n) % classes
-    images = rng.normal(30 + 60 * labels[:, None, None, None], 8, (n, 8, 8, 1)).clip(0, 255).astype(np.uint8)
-    return torch.from_numpy(images), torch.from_numpy(labels)
+from poolflow.learners.supervised import draw_batches
+from poolflow.outputs.mc_probs import stochastic
+from poolflow.training import augmentation, loop, networks
+from poolflow.training.device import device
+from poolflow.training.evaluation import evaluate, log_probs
 
 
 def fitted(seed=0, n=40, **changes):
     torch.manual_seed(seed)
     images, labels = clusters(n)
     network = networks.build(NETWORK, images.shape[1:], 4)
-    train.fit(network, NORMALISE, images, labels, TRAINING | changes)
-    return network, train.evaluate([network], NORMALISE, images, labels, "float32")
+    train(network, images, labels, **changes)
+    return network, evaluate([network], NORMALISE, images, labels, "float32")
 
 
 @pytest.mark.parametrize("optimizer", ["sgd", "adam", "adamw"])
@@ -50,8 +45,8 @@ def test_any_number_of_images_can_be_trained_on(n):
 def test_one_class_alone_can_be_trained_on():
     images, labels = clusters()
     network = networks.build(NETWORK, images.shape[1:], 4)
-    train.fit(network, NORMALISE, images[labels == 2], labels[labels == 2], TRAINING)
-    result = train.evaluate([network], NORMALISE, images[labels == 2], labels[labels == 2], "float32")
+    train(network, images[labels == 2], labels[labels == 2])
+    result = evaluate([network], NORMALISE, images[labels == 2], labels[labels == 2], "float32")
     assert result["accuracy"] == 1
     assert result["class_accuracy"] == [None, None, 1, None]
 
@@ -129,7 +124,7 @@ def test_evaluation_is_accuracy_and_cross_entropy():
     for member, bias in zip(members, ([3.0, 0, 0, 0], [0, 1.0, 0, 0]), strict=True):
         torch.nn.init.zeros_(member.head[1].weight)
         member.head[1].bias.data = torch.tensor(bias)
-    result = train.evaluate(members, NORMALISE, images, torch.zeros_like(labels), "float32")
+    result = evaluate(members, NORMALISE, images, torch.zeros_like(labels), "float32")
     assert (result["accuracy"], result["ensemble_accuracy"]) == (0.5, 1)
     assert result["class_accuracy"] == [0.5, None, None, None]
 
@@ -137,8 +132,8 @@ def test_evaluation_is_accuracy_and_cross_entropy():
 def test_cuda_where_there_is_none_is_refused(monkeypatch):
     monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
     with pytest.raises(StageError, match="torch sees no CUDA GPU; write auto or cpu"):
-        networks.device(NETWORK | {"device": "cuda"})
-    assert networks.device(NETWORK | {"device": "auto"}).type == "cpu"
+        device(NETWORK | {"device": "cuda"})
+    assert device(NETWORK | {"device": "auto"}).type == "cpu"
 
 
 def test_images_too_small_for_the_network_are_refused():
@@ -151,7 +146,7 @@ def test_images_too_small_for_the_network_are_refused():
 
 def rates(steps=4, total=40, **changes):
     config = TRAINING | {"schedule": "constant"} | changes
-    return np.array([train.rate(step, steps, total, config) for step in range(total)])
+    return np.array([loop.rate(step, steps, total, config) for step in range(total)])
 
 
 def test_schedules_are_their_formulas():
@@ -177,7 +172,7 @@ def test_a_cosine_shorter_than_the_training_stays_at_zero():
 
 @pytest.mark.parametrize(("n", "steps"), [(1, 1), (2, 1), (7, 3), (100, 4)])
 def test_an_epoch_has_each_image_once(n, steps):
-    batches = train.draw_batches(n, steps, 0, None)
+    batches = draw_batches(n, steps, 0, None)
     assert len(batches) == steps
     assert max(map(len, batches)) - min(map(len, batches)) <= 1
     if n == 1:
@@ -188,14 +183,14 @@ def test_an_epoch_has_each_image_once(n, steps):
 
 def test_replay_mixes_old_and_new_images():
     new = torch.arange(100) >= 80
-    batches = train.draw_batches(100, 5, 0.9, new)
+    batches = draw_batches(100, 5, 0.9, new)
     assert [len(batch) for batch in batches] == [20] * 5
     assert [int((batch >= 80).sum()) for batch in batches] == [2] * 5
     # In the first cycle all images are alike.
-    assert sorted(torch.cat(train.draw_batches(100, 5, 0.9, None)).tolist()) == list(range(100))
-    assert sorted(torch.cat(train.draw_batches(100, 5, 0.9, new | True)).tolist()) == list(range(100))
+    assert sorted(torch.cat(draw_batches(100, 5, 0.9, None)).tolist()) == list(range(100))
+    assert sorted(torch.cat(draw_batches(100, 5, 0.9, new | True)).tolist()) == list(range(100))
     for replay in (0.01, 0.99):
-        both = torch.cat(train.draw_batches(100, 50, replay, new))
+        both = torch.cat(draw_batches(100, 50, replay, new))
         assert len(both) == 100
         assert 0 < int((both >= 80).sum()) < 100
 
@@ -215,7 +210,7 @@ def test_batch_normalisation_never_sees_one_image_alone(name, n, batch_size):
     images = torch.randint(0, 256, (n, side, side, 1), dtype=torch.uint8)
     network = networks.build(NETWORK | {"network": name}, images.shape[1:], 3)
     sizes = counted(network.head)
-    train.fit(network, NORMALISE, images, torch.arange(n) % 3, TRAINING | {"epochs": 1, "batch_size": batch_size})
+    train(network, images, torch.arange(n) % 3, epochs=1, batch_size=batch_size)
     assert min(sizes) >= 2
     assert sum(sizes) == max(n, 2)
     assert all(torch.isfinite(value).all() for value in network.state_dict().values())
@@ -224,8 +219,7 @@ def test_batch_normalisation_never_sees_one_image_alone(name, n, batch_size):
 def test_the_number_of_updates_can_be_given():
     network = networks.build(NETWORK, (8, 8, 1), 4)
     sizes = counted(network.head)
-    images, labels = clusters()
-    kept = train.fit(network, NORMALISE, images, labels, TRAINING | {"iterations": 23, "epochs": 1})
+    kept = train(network, *clusters(), iterations=23, epochs=1)
     assert sizes == [8] * 23
     assert kept == 5
 
@@ -292,19 +286,19 @@ def test_the_best_epoch_is_the_first_with_the_highest_validation_accuracy(monkey
     accuracies = iter([0.3, 0.6, 0.5, 0.6, 0.2, 0.9])
     seen = []
 
-    def evaluate(members, *_):
+    def scripted(members, *_):
         seen.append({key: value.clone() for key, value in members[0].state_dict().items()})
         return {"accuracy": next(accuracies)}
 
-    monkeypatch.setattr(train, "evaluate", evaluate)
+    monkeypatch.setattr(loop, "evaluate", scripted)
     images, labels = clusters()
 
     def run(**changes):
         torch.manual_seed(0)
         seen.clear()
         network = networks.build(NETWORK, images.shape[1:], 4)
-        config = TRAINING | {"epochs": 5, "best_epoch": True} | changes
-        return train.fit(network, NORMALISE, images, labels, config, (images, labels)), network
+        settings = {"epochs": 5, "best_epoch": True} | changes
+        return train(network, images, labels, (images, labels), **settings), network
 
     kept, network = run()
     assert (kept, len(seen)) == (2, 5)
@@ -321,7 +315,7 @@ def test_the_average_of_the_weights_is_kept():
     def weights(**changes):
         torch.manual_seed(0)
         network = networks.build(NETWORK, images.shape[1:], 4)
-        train.fit(network, NORMALISE, images, labels, TRAINING | changes)
+        train(network, images, labels, **changes)
         return network.head[1].weight.detach().double()
 
     for iterations in range(1, 7):  # without a schedule, a shorter training is the start of a longer one
@@ -339,7 +333,7 @@ def test_label_smoothing_keeps_the_network_from_certainty():
     sure, _ = fitted(epochs=60)
     unsure, result = fitted(epochs=60, label_smoothing=0.2)
     images, _ = clusters()
-    highest = [train.log_probs(n, NORMALISE, images, "float32").exp().amax(dim=1).mean() for n in (sure, unsure)]
+    highest = [log_probs(n, NORMALISE, images, "float32").exp().amax(dim=1).mean() for n in (sure, unsure)]
     assert highest[0] > 0.99
     assert highest[1] == pytest.approx(0.8 + 0.2 / 4, abs=0.03)
     assert result["accuracy"] == 1
@@ -367,36 +361,36 @@ def learner(study, stage, tmp_path):
 
     def run(name, labeled="random/seed0/cycle0", network="small_cnn", parameters=None, start=None, **changes):
         config = TRAIN | {"network": network, "parameters": parameters or {}}
-        config |= {key: changes.pop(key) for key in ("members",) if key in changes}
+        config |= {key: changes.pop(key) for key in ("members", "variant") if key in changes}
         options = {"model": tmp_path / f"{name}.pt", "metrics": tmp_path / f"{name}.json"}
         options |= files | {"labeled": study / f"small_cnn/{labeled}/labeled.h5"} | ({"start": start} if start else {})
         done = stage("train", config | {"training": TRAINING | {"epochs": 3} | changes}, **options)
         assert done.returncode == 0, done.stderr
         return options["model"], json.loads(options["metrics"].read_text())
 
-    def embed(need, model, network="small_cnn", parameters=None, **more):
+    def predict(need, model, network="small_cnn", parameters=None, **more):
         config = PREDICT | {"network": network, "parameters": parameters or {}} | more
         done = stage("predict", config, need=need, model=model, out=tmp_path / "out.h5", **files)
         assert done.returncode == 0, done.stderr
         with h5py.File(tmp_path / "out.h5") as file:
             return file[need][:]
 
-    run.embed = embed
+    run.predict = predict
     return run
 
 
 def test_an_ensemble_has_members_of_its_own_and_their_mean(learner):
-    model, metrics = learner("ensemble", members=3)
+    model, metrics = learner("ensemble", members=3, variant="ensemble")
     states = torch.load(model)["states"]
     assert len(states) == 3
     assert not torch.equal(states[0]["head.1.weight"], states[1]["head.1.weight"])
     single, alone = learner("single")
     assert torch.equal(states[0]["head.1.weight"], torch.load(single)["states"][0]["head.1.weight"])
-    votes = learner.embed("ensemble_probs", model)
+    votes = learner.predict("ensemble_probs", model, variant="ensemble")
     assert votes.shape == (1295, 3, 10)
-    np.testing.assert_allclose(learner.embed("probs", model), votes.mean(axis=1), atol=1e-6)
-    np.testing.assert_allclose(learner.embed("probs", single), votes[:, 0], atol=1e-6)
-    np.testing.assert_array_equal(learner.embed("features", single), learner.embed("features", model))
+    np.testing.assert_allclose(learner.predict("probs", model), votes.mean(axis=1), atol=1e-6)
+    np.testing.assert_allclose(learner.predict("probs", single), votes[:, 0], atol=1e-6)
+    np.testing.assert_array_equal(learner.predict("features", single), learner.predict("features", model))
     assert "test_ensemble_accuracy" in metrics
     assert "test_ensemble_accuracy" not in alone
     assert len(metrics["epochs"]) == 3
@@ -406,21 +400,19 @@ def test_an_ensemble_has_members_of_its_own_and_their_mean(learner):
 def test_passes_with_dropout_differ_and_repeat(learner, network):
     parameters = {"dropout": 0.5}
     model, _ = learner("dropout", network=network, parameters=parameters)
-    options = {"network": network, "parameters": parameters, "passes": 40, "seed": 0}
-    samples = learner.embed("mc_probs", model, **options)
+    options = {"network": network, "parameters": parameters, "settings": {"passes": 40}}
+    samples = learner.predict("mc_probs", model, **options)
     assert samples.shape == (1295, 40, 10)
     np.testing.assert_allclose(samples.sum(axis=2), 1, atol=1e-5)
     assert (samples.std(axis=1).max(axis=1) > 0).all()
-    np.testing.assert_array_equal(samples, learner.embed("mc_probs", model, **options))
-    assert not np.array_equal(samples, learner.embed("mc_probs", model, **options | {"seed": 1}))
-    # Inference without `passes` has no dropout.
-    probs = learner.embed("probs", model, network=network, parameters=parameters)
-    np.testing.assert_array_equal(probs, learner.embed("probs", model, network=network, parameters=parameters))
+    np.testing.assert_array_equal(samples, learner.predict("mc_probs", model, **options))
+    assert not np.array_equal(samples, learner.predict("mc_probs", model, **options | {"seed": 1}))
+    # The other outputs have no dropout.
+    probs = learner.predict("probs", model, network=network, parameters=parameters)
+    np.testing.assert_array_equal(probs, learner.predict("probs", model, network=network, parameters=parameters))
 
 
 def test_dropout_inside_a_network_is_drawn_anew_in_each_pass():
-    from poolflow.stages import predict as embed
-
     torch.manual_seed(0)
     images = torch.randn(3, 3, 32, 32)
     for name, calls in (("conv13", 5), ("resnet18", 1), ("small_cnn", 1)):
@@ -429,7 +421,7 @@ def test_dropout_inside_a_network_is_drawn_anew_in_each_pass():
         layer = next(m for m in network.modules() if isinstance(m, torch.nn.Conv2d))
         layer.register_forward_hook(lambda *_, count=count: count.append(1))
         with torch.inference_mode():
-            samples = torch.stack(list(embed.passes(network, images, 5, "float32")))
+            samples = torch.stack(list(stochastic(network, images, 5, "float32")))
         assert len(count) == calls
         assert all(not torch.equal(samples[0], other) for other in samples[1:])
         assert not any(module.training for module in network.modules() if "Norm" in type(module).__name__)

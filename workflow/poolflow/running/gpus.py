@@ -51,7 +51,7 @@ def use_one(config):
     if not devices:
         return
     name = "cpu"
-    if set(devices) != {"cpu"} and visible():
+    if set(devices) != {"cpu"}:
         import torch
 
         if torch.cuda.is_available():

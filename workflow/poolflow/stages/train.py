@@ -1,9 +1,9 @@
 """Stage: train the network on the labelled images and test it."""
 
 import math
-import os
 import time
 from importlib import import_module
+from pathlib import Path
 
 import numpy as np
 import torch
@@ -82,8 +82,11 @@ def main(job, dataset, pool, labeled, model, metrics, start=()):
     result["classes_labeled"] = torch.bincount(parts["train"][1], minlength=candidates.classes).tolist()
     result["classes_found"] = sum(count > 0 for count in result["classes_labeled"])
 
+    beside = Path(model).with_name("pseudo_labels.h5")
     if getattr(plugin, "PSEUDO_LABELS", False):
-        result |= write_pseudo_labels(f"{os.path.dirname(model)}/pseudo_labels.h5", job, learner, pool_labels)
+        result |= write_pseudo_labels(beside, job, learner, pool_labels)
+    else:
+        beside.unlink(missing_ok=True)  # of an earlier run, with another learner
     states = [{key: value.cpu() for key, value in network.state_dict().items()} for network in members]
     weights.save({"states": states, "provenance": job.provenance()}, model)
     store.write_json(metrics, job, result)
@@ -95,7 +98,7 @@ def write_pseudo_labels(path, job, learner, labels):
     `row`, `label` and `weight` are the learner's, `right` says whether the label is the true one, from `labels` (N,).
     A pool row without a true label (-1) is not right, and does not count.
     """
-    rows, classes, loads = learner.pseudo_labels()
+    rows, classes, loads = (torch.as_tensor(values).cpu().numpy() for values in learner.pseudo_labels())
     right, known = labels[rows] == classes, labels[rows] >= 0
     with store.create(path, job) as file:
         for name, values in (("row", rows), ("label", classes), ("weight", loads), ("right", right)):

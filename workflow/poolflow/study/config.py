@@ -264,7 +264,7 @@ def resolve_learners(study, schema, problems):
 
 def network_entry(where, network, settings, problems):
     """Return {network, facts, parameters} of a network with the settings of its own."""
-    others = ["network", *BESIDE["learners"]] if where.startswith("learners.") else ["network"]
+    others = ["learner", *BESIDE["learners"]] if where.startswith("learners.") else ["network"]
     parameters = checked(where, "networks", network, settings, others, problems)
     return {"network": network, "facts": plugins.literals("networks", network), "parameters": parameters}
 
