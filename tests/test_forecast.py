@@ -133,10 +133,19 @@ def test_a_study_never_run_is_unknown(finished, tmp_path):
     assert len(text.splitlines()) <= 40
 
 
-def test_every_output_of_a_study_is_found_again(finished, monkeypatch):
-    monkeypatch.chdir(finished.folder)
-    _, _, rules = forecast.dry_run(["--cores", "1"])
-    jobs = forecast.earlier_jobs("results", forecast.rule_files(rules))
+# The jobs that the forecast finds in a project, as a process there: it has plugins of its own.
+FIND = """
+from poolflow.running.forecast import dry_run, earlier_jobs, rule_files
+_, _, rules = dry_run(["--cores", "1"])
+print(repr(earlier_jobs("results", rule_files(rules))))
+"""
+
+
+def test_every_output_of_a_study_is_found_again(finished):
+    command = [sys.executable, "-c", FIND]
+    environment = os.environ | {"PYTHONPATH": "workflow"}
+    done = subprocess.run(command, cwd=finished.folder, env=environment, capture_output=True, text=True, check=True)
+    jobs = eval(done.stdout.splitlines()[-1], {"Earlier": Earlier})
     assert all(earlier.size for earlier in jobs)
     files = list((finished.folder / "results/tiny/benchmarks").rglob("*.tsv"))
     assert len(jobs) == len(files)

@@ -437,11 +437,11 @@ def test_a_file_of_another_pool_is_one_line(folder):
 
 
 def test_only_an_initial_pool_may_need_the_oracle_and_what_a_pretext_task_gives():
-    plugins._check_needs("mine.py", "initial_pools", {"NEEDS": ("scores", "clusters", "features", "oracle", "given")})
+    plugins.CHECKS["initial_pools"]("mine.py", "mine", {"NEEDS": ("scores", "clusters", "features", "oracle", "given")})
     for kind, need in (("strategies", "oracle"), ("strategies", "scores"), ("initial_pools", "probs")):
         message = rf"mine\.py: NEEDS must be a literal tuple of .*, found \('{need}',\)"
         with pytest.raises(plugins.PluginError, match=message):
-            plugins._check_needs("mine.py", kind, {"NEEDS": (need,)})
+            plugins.CHECKS[kind]("mine.py", "mine", {"NEEDS": (need,)})
 
 
 def test_only_the_control_reads_labels():

@@ -123,7 +123,7 @@ def test_a_chain_is_a_submission_and_lost_ones_are_recovered(tmp_path, finished)
     assert (first["NumCPUs"], first["MinMemoryNode"], first["TimeLimit"]) == ("1", "4000M", "01:50:00")
     assert (second["NumCPUs"], second["MinMemoryNode"], second["TimeLimit"]) == ("1", "8000M", "03:40:00")
     assert not any("TresPerJob" in job for job in jobs(project))
-    # Cycle 0 with its contact sheet is one submission.
+    # A cycle 0 is one submission, and everything else is in a group too.
     assert [job["JobState"] for job in jobs(project) if "initial_pool" in job["StdOut"]] == ["COMPLETED"]
     assert not any("/rule_" in job["StdOut"] for job in jobs(project))
 
@@ -149,7 +149,7 @@ def test_job_by_job_with_gpus_interrupted_and_started_again(tmp_path, finished):
     asked = {rule(job): job.get("TresPerJob") for job in jobs(project)}
     networks = {name: gpus for name, gpus in asked.items() if gpus}
     assert networks == dict.fromkeys(["train", "predict"], "gres:gpu:1"), asked
-    assert asked.keys() == {"dataset", "pool", "initial_pool", "acquire", "train", "predict", "curves"}
+    assert asked.keys() == {"dataset", "pool", "initial_pool", "acquire", "train", "predict", "table"}
 
 
 def test_gpus_are_asked_for_where_profile_and_study_agree(tmp_path):
@@ -170,7 +170,7 @@ def test_each_choice_of_groups_in_the_profile_can_be_planned(tmp_path):
     text = (ROOT / "profiles/slurm/config.yaml").read_text()
     text = text[text.index("groups:") : text.index("  # The short jobs")]
     choices = [re.findall(r"- (\w+=\S+)", part) for part in text.split("# Instead")]
-    assert [len(choice) for choice in choices] == [4, 4, 2]
+    assert [len(choice) for choice in choices] == [5, 5, 3]
     project = Project.new(tmp_path / "project")
     for choice in choices:
         profile(project, groups=choice)

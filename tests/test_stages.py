@@ -113,7 +113,7 @@ def test_the_summary_s_std_is_the_sample_standard_deviation(stage, tmp_path):
             path.parent.mkdir(parents=True)
             path.write_text(json.dumps({"labeled": 10, "test_accuracy": value, "seconds": 1.0}))
     axes = {"datasets": ["d"], "learners": ["l"], "initial_pools": ["p"], "strategies": ["s"], "seeds": [0, 1, 2]}
-    config = {"plugin": "summary", "names": {}, "axes": axes | {"cycles": 1}, "variants": {"s": None}}
+    config = {"plugin": "summary", "names": {}, "axes": axes | {"cycles": 1}, "variants": {"s": ""}, "settings": {}}
     done = stage("table", config, job="summary", out="r/summary.csv")
     assert done.returncode == 0, done.stderr
     lines = (tmp_path / "r/summary.csv").read_text().splitlines()
@@ -179,7 +179,8 @@ def test_a_failing_block_leaves_what_was_there(tmp_path):
 
 
 AXES = {"datasets": ["digits"], "learners": ["small_cnn"], "initial_pools": ["random"], "strategies": ["entropy"]}
-CURVES = {"plugin": "curves", "names": {}, "axes": AXES | {"seeds": [0], "cycles": 2}, "variants": {"entropy": None}}
+CURVES = {"plugin": "curves", "names": {}, "axes": AXES | {"seeds": [0], "cycles": 2}, "settings": {}}
+CURVES["variants"] = {"entropy": ""}
 FIGURE = {"dataset": "digits", "learner": "small_cnn", "view": "by_strategy"}
 DRAW = {"plugin": "learning_curves", "names": FIGURE, "axes": {}, "dpi": 60}
 SELECT = {"parameters": {}, "seed": 0, "threads": 1}

@@ -421,7 +421,7 @@ def test_dropout_inside_a_network_is_drawn_anew_in_each_pass():
         layer = next(m for m in network.modules() if isinstance(m, torch.nn.Conv2d))
         layer.register_forward_hook(lambda *_, count=count: count.append(1))
         with torch.inference_mode():
-            samples = torch.stack(list(stochastic(network, images, 5, "float32")))
+            samples = torch.stack(list(stochastic(network, images, "float32", 5)))
         assert len(count) == calls
         assert all(not torch.equal(samples[0], other) for other in samples[1:])
         assert not any(module.training for module in network.modules() if "Norm" in type(module).__name__)

@@ -274,7 +274,7 @@ def test_other_images_are_refused():
 
 
 def test_views_need_no_torchvision():
-    code = "import sys; from poolflow import views; import torch; x = torch.rand(2, 3, 8, 8); "
+    code = "import sys; from poolflow.training import views; import torch; x = torch.rand(2, 3, 8, 8); "
     code += "views.view(x); views.strong(x); sys.exit('torchvision' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], cwd=ROOT / "workflow").returncode == 0
 

@@ -1,0 +1,1 @@
+"""What the Snakefile reads of a study. Imports nothing heavy, and needs no Snakemake."""

@@ -1,0 +1,1 @@
+"""Networks built, trained, evaluated and run; augmentation, views and optimizers."""
