@@ -7,6 +7,7 @@ A chain is a wildcard: `<initial pool>` or `<initial pool>+<variant>`, cycle 0, 
 import re
 from functools import cache
 
+from poolflow.data import paths
 from poolflow.study import plugins
 
 OTHER_NEEDS = {*plugins.DATA, "labels"}  # what a strategy gets from no file of its own
@@ -34,7 +35,7 @@ def first_chain(study, initial_pool, strategy):
 
 def folder(names, chain, cycle):
     """Return the folder of a cycle of a chain."""
-    return f"<results>/{names.dataset}/{names.learner}/{chain}/seed{names.seed}/cycle{cycle}"
+    return f"<results>/{paths.cycle(names.dataset, names.learner, chain, names.seed, cycle)}"
 
 
 def labeled(names, chain, cycle):
@@ -74,12 +75,10 @@ def needs_of_pretext(study, names, key, name):
 
 def pretext_file(study, names, task, need):
     """Return the file of an output of a pretext task: where it makes no features, of the task that it builds on."""
-    entry = study["pretext"][task]
-    if need == "model":
-        return f"<results>/{names.dataset}/pretext/{task}/seed{names.seed}/model.pt"
-    if need not in entry["facts"]["GIVES"]:
+    entry, file = study["pretext"][task], "model.pt" if need == "model" else f"{need}.h5"
+    if need not in (*entry["facts"]["GIVES"], "model"):
         return pretext_file(study, names, entry["of"], need)
-    return f"<results>/{names.dataset}/pretext/{task}/seed{names.seed}/{need}.h5"
+    return f"<results>/{paths.pretext(names.dataset, task, names.seed)}/{file}"
 
 
 def used_tasks(study):

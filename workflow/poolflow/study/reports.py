@@ -89,10 +89,7 @@ def axes_of(study, kind, name, **names):
     """Return the axes of a study that a table or a figure of some names sees."""
     facts = plugins.literals(kind, name)
     used = {axis for need in facts["NEEDS"] for axis in AXES.get(need, ())}
-    found = {axis: values for axis, values in axes(study).items() if axis in used}
-    if "datasets" in found:
-        among = DATASETS[facts.get("DATASETS", "all")]
-        found["datasets"] = [name for name in found["datasets"] if among(study["datasets"][name]["facts"])]
+    found = {axis: values for axis, values in ranges_of(study, facts).items() if axis in used}
     if facts.get("SEEDS") == "first" and "seeds" in found:
         found["seeds"] = found["seeds"][:1]
     if "labeled" in facts["NEEDS"] and not study["cycles"]:  # the initial pools: the same for every learner
