@@ -1,6 +1,5 @@
 """The loop that trains a network: it is handed the batches and the loss."""
 
-import copy
 import math
 from functools import partial
 
@@ -10,6 +9,7 @@ from tqdm import trange
 
 from poolflow.job import StageError
 from poolflow.training import networks
+from poolflow.training.average import Average
 from poolflow.training.evaluation import evaluate
 from poolflow.training.optimizers import make_optimizer
 
@@ -27,7 +27,7 @@ def fit(network, learner, config, validation=None, variant=None):
     total = config["iterations"] or steps * config["epochs"]
     optimizer = make_optimizer(network.parameters(), config)
     loss_of = getattr(variant, "loss", plain_loss)
-    kept = copy.deepcopy(network) if config["ema"] else network
+    average = Average(network, config["ema"]) if config["ema"] else None
     device = next(network.parameters()).device
     best_accuracy, best_epoch, best_weights, step = -1.0, 0, None, 0
     for epoch in trange(1, math.ceil(total / steps) + 1, desc="epochs", mininterval=5):
@@ -41,19 +41,23 @@ def fit(network, learner, config, validation=None, variant=None):
             loss.backward()
             optimizer.step()
             step += 1
-            if config["ema"]:
-                average(kept, network, min(config["ema"], 1 - 1 / step))
+            if average:
+                average.follow(network, step)
             summed += loss.detach()
         if not torch.isfinite(summed):
             raise StageError(f"the training loss became {summed.item()} in epoch {epoch}; lower the learning_rate")
         if config["best_epoch"]:
+            kept = average.settle(learner, config["precision"]) if average else network
             accuracy = evaluate([kept], learner.normalise, *validation, config["precision"])["accuracy"]
             if accuracy > best_accuracy:
                 best_weights = {key: value.clone() for key, value in kept.state_dict().items()}
                 best_accuracy, best_epoch = accuracy, epoch
             elif config["patience"] and epoch - best_epoch >= config["patience"]:
                 break
-    network.load_state_dict(best_weights or kept.state_dict())
+    if best_weights:
+        network.load_state_dict(best_weights)
+    elif average:
+        network.load_state_dict(average.settle(learner, config["precision"]).state_dict())
     return best_epoch or epoch
 
 
@@ -71,12 +75,3 @@ def rate(step, steps, total, config):
     if config["schedule"] == "step":
         return warmup * config["schedule_factor"] ** (step // (config["schedule_epochs"] * steps))
     return warmup
-
-
-@torch.no_grad()
-def average(kept, network, decay):
-    """Move the weights of `kept` towards those of `network`; buffers are the network's own."""
-    for old, value in zip(kept.parameters(), network.parameters(), strict=True):
-        old.lerp_(value, 1 - decay)
-    for old, value in zip(kept.buffers(), network.buffers(), strict=True):
-        old.copy_(value)
