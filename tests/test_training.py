@@ -11,9 +11,10 @@ import torch
 from conftest import NETWORK, POOL, PREDICT, TRAIN, TRAINING
 from learning import NORMALISE, clusters, train
 
-from poolflow.job import StageError
+from poolflow.job import Job, StageError
 from poolflow.learners.supervised import draw_batches
 from poolflow.outputs.mc_probs import stochastic
+from poolflow.stages import predict
 from poolflow.training import augmentation, loop, networks
 from poolflow.training.device import device
 from poolflow.training.evaluation import evaluate, log_probs
@@ -329,6 +330,38 @@ def test_the_average_of_the_weights_is_kept():
     assert not torch.allclose(found, path[-1], rtol=1e-4, atol=1e-6)
 
 
+@pytest.mark.parametrize("n", [1, 3, 40])
+def test_an_average_has_seen_the_training_images_itself(n, monkeypatch):
+    """Its statistics are those of its own layers over all images, for the last weights and for the best epoch's."""
+    images, labels = (values[:n] for values in clusters())
+    monkeypatch.setattr(loop, "evaluate", lambda members, *_: {"accuracy": float(sum(members[0].seen))})
+    for best in (False, True):
+        torch.manual_seed(0)
+        body = torch.nn.Conv2d(1, 3, 3), torch.nn.Dropout(0.5), torch.nn.BatchNorm2d(3)
+        network = networks.build(NETWORK, images.shape[1:], 4)
+        network.features = torch.nn.Sequential(*body, torch.nn.Flatten(), torch.nn.Linear(3 * 6 * 6, 16))
+        network.head = torch.nn.Linear(16, 4)
+        network.seen = [1]
+        train(network, images, labels, (images, labels), epochs=5, ema=0.999, best_epoch=best)
+        with torch.no_grad():
+            values = network.features[0](NORMALISE(images if n > 1 else images.repeat(2, 1, 1, 1))).transpose(0, 1)
+        layer = network.features[2]
+        torch.testing.assert_close(layer.running_mean, values.flatten(1).mean(dim=1), rtol=1e-4, atol=1e-5)
+        torch.testing.assert_close(layer.running_var, values.flatten(1).var(dim=1), rtol=1e-4, atol=1e-5)
+
+
+def test_an_average_with_batch_normalisation_learns_as_its_network_does():
+    torch.manual_seed(0)
+    images, labels = clusters()
+    accuracies = []
+    for ema in (0.0, 0.98):
+        torch.manual_seed(0)
+        network = networks.build(NETWORK | {"network": "resnet18"}, images.shape[1:], 4)
+        train(network, images, labels, epochs=6, learning_rate=0.02, ema=ema)
+        accuracies.append(evaluate([network], NORMALISE, images, labels, "float32")["accuracy"])
+    assert min(accuracies) > 0.95, accuracies
+
+
 def test_label_smoothing_keeps_the_network_from_certainty():
     sure, _ = fitted(epochs=60)
     unsure, result = fitted(epochs=60, label_smoothing=0.2)
@@ -364,6 +397,7 @@ def learner(study, stage, tmp_path):
         config |= {key: changes.pop(key) for key in ("members", "variant") if key in changes}
         options = {"model": tmp_path / f"{name}.pt", "metrics": tmp_path / f"{name}.json"}
         options |= files | {"labeled": study / f"small_cnn/{labeled}/labeled.h5"} | ({"start": start} if start else {})
+        options["draws"] = "digits/small_cnn/seed0/cycle1"
         done = stage("train", config | {"training": TRAINING | {"epochs": 3} | changes}, **options)
         assert done.returncode == 0, done.stderr
         return options["model"], json.loads(options["metrics"].read_text())
@@ -412,6 +446,56 @@ def test_passes_with_dropout_differ_and_repeat(learner, network):
     np.testing.assert_array_equal(probs, learner.predict("probs", model, network=network, parameters=parameters))
 
 
+def test_a_pass_is_one_draw_for_the_whole_pool(learner, study, tmp_path, monkeypatch):
+    parameters = {"dropout": 0.5}
+    model, _ = learner("dropout", parameters=parameters)
+    job = Job("predict", "digits", PREDICT | {"parameters": parameters, "settings": {"passes": 20}}, "")
+    found = []
+    for block in (1000, 70):
+        monkeypatch.setattr(networks, "EVALUATION_BATCH", block)
+        predict.main(job, "mc_probs", study / "dataset.h5", study / "pool/seed0.h5", model, tmp_path / "out.h5")
+        with h5py.File(tmp_path / "out.h5") as file:
+            found.append(file["mc_probs"][:])
+    np.testing.assert_allclose(*found, rtol=0, atol=1e-5)
+
+
+@pytest.mark.parametrize("drop", [torch.nn.Dropout(0.5), torch.nn.Dropout2d(0.5)])
+def test_a_duplicate_tells_little_that_is_new(drop):
+    """Of two equal images, what both tell of the weights is far from twice what one tells (Kirsch et al. 2019)."""
+    images, labels = clusters()
+    torch.manual_seed(0)
+    network = networks.build(NETWORK, images.shape[1:], 4)
+    network.features = torch.nn.Sequential(
+        torch.nn.Conv2d(1, 32, 3), torch.nn.ReLU(), drop, torch.nn.Flatten(), torch.nn.Linear(32 * 36, 16)
+    )
+    network.head = torch.nn.Sequential(torch.nn.Dropout(0.5), torch.nn.Linear(16, 4))
+    train(network, images, labels, epochs=2)
+    noise = torch.randint(0, 256, (40, 8, 8, 1), dtype=torch.uint8)
+    with torch.inference_mode():
+        torch.manual_seed(1)
+        pair = torch.cat([noise, noise])
+        probs = torch.stack(list(stochastic(network.eval(), NORMALISE(pair), "float32", 600)), dim=1).double()
+    torch.testing.assert_close(probs[:40], probs[40:], rtol=0, atol=1e-6)
+
+    def entropy(values):
+        return -(values * values.clamp(min=1e-30).log()).sum(-1)
+
+    one, other = probs[:40], probs[40:]
+    alone = entropy(one.mean(1)) - entropy(one).mean(1)
+    joint = torch.einsum("ntc,ntd->ncd", one, other).flatten(1) / one.shape[1]
+    together = entropy(joint) - (entropy(one) + entropy(other)).mean(1)
+    redundancy = (2 * alone - together) / alone
+    most = alone.argsort(descending=True)[:10]
+    assert redundancy[most].min() > 0.1, redundancy[most]
+
+
+def test_a_layer_that_drops_in_another_way_is_refused():
+    network = networks.build(NETWORK, (8, 8, 1), 4).eval()
+    network.features = torch.nn.Sequential(torch.nn.AlphaDropout(0.5), network.features)
+    with pytest.raises(StageError, match="found a layer AlphaDropout in the network, expected of those that drop Dro"):
+        list(stochastic(network, torch.zeros(2, 1, 8, 8), "float32", 2))
+
+
 def test_dropout_inside_a_network_is_drawn_anew_in_each_pass():
     torch.manual_seed(0)
     images = torch.randn(3, 3, 32, 32)
@@ -450,7 +534,7 @@ def test_features_are_learned_by_a_linear_head(stage, tmp_path):
     assert stage("initial_pool", first, **pool, out=tmp_path / "labeled.h5").returncode == 0
     options = pool | {"labeled": tmp_path / "labeled.h5", "model": tmp_path / "m.pt", "metrics": tmp_path / "m.json"}
     training = TRAINING | {"epochs": 60, "learning_rate": 0.1}
-    done = stage("train", TRAIN | {"network": "linear", "training": training}, **options)
+    done = stage("train", TRAIN | {"network": "linear", "training": training}, draws="x", **options)
     assert done.returncode == 0, done.stderr
     assert json.loads(options["metrics"].read_text())["test_accuracy"] > 0.95
     done = stage("train", TRAIN | {"training": training}, **options)

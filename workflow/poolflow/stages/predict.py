@@ -29,12 +29,13 @@ def main(job, need, dataset, pool, model, out):
             network = networks.build(config, shape, candidates.classes).to(device).eval()
             network.load_state_dict(state)
             members.append(network)
-        torch.manual_seed(int(job.rng("passes").integers(2**63)))
+        seed = int(job.rng("passes").integers(2**63))
         normalise = networks.Normalise(source.attrs["mean"], source.attrs["std"], device)
         size = networks.evaluation_batch(shape)
         for start in trange(0, len(candidates), size, desc=need, mininterval=5):
             rows = np.arange(start, min(start + size, len(candidates)))
             images = normalise(torch.from_numpy(candidates.read(source, rows)))
+            torch.manual_seed(seed)
             with torch.inference_mode():
                 values = plugin.output(members, images, config["precision"], **config["settings"])
             values = values.float().cpu().numpy()
