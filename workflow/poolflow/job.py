@@ -29,7 +29,7 @@ class Job:
         """Return the generator for one `purpose`, the same wherever, whenever and however often it is asked for.
 
         Its `numpy.random.SeedSequence` is keyed by the study's seed, the job's name (data set, initial pool,
-        strategy, repetition, cycle) and the purpose.
+        strategy, repetition, cycle; a training is given a name without pool and strategy) and the purpose.
         """
         key = hashlib.sha256(f"{self.name}/{purpose}".encode()).digest()
         words = np.frombuffer(key, dtype="<u4").tolist()

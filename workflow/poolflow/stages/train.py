@@ -1,5 +1,6 @@
 """Stage: train the network on the labelled images and test it."""
 
+import dataclasses
 import math
 import time
 from importlib import import_module
@@ -20,8 +21,12 @@ from poolflow.training.examples import Examples
 from poolflow.training.loop import fit
 
 
-def main(job, dataset, pool, labeled, model, metrics, start=()):
+def main(job, draws, dataset, pool, labeled, model, metrics, start=()):
     """Write `model.pt`, the weights of each member, and `metrics.json`.
+
+    `draws` takes the place of the job's name where its random numbers come from, data set/learner/seed/cycle: trainings
+    that differ in initial pool or strategy alone start from the same weights and draw the same batch orders, and so
+    are compared in pairs.
 
     Training starts from scratch, or from the last cycle's model where `start` names it. Accuracies are fractions,
     losses mean cross-entropies in nats, both evaluated without augmentation; `seconds` is the time of the training
@@ -29,6 +34,7 @@ def main(job, dataset, pool, labeled, model, metrics, start=()):
     members', as those of a single network are; what the members reach together has `ensemble` in its name.
     """
     config, training = job.config, job.config["training"]
+    paired = dataclasses.replace(job, name=draws)
     device = device_of(config)
     rows, _, cycles = read_labeled(labeled)
     candidates = Candidates(pool)
@@ -60,7 +66,7 @@ def main(job, dataset, pool, labeled, model, metrics, start=()):
 
     members, epochs, seconds = [], [], 0.0
     for member, state in enumerate(last):
-        torch.manual_seed(int(job.rng(f"train {member}" if member else "train").integers(2**63)))
+        torch.manual_seed(int(paired.rng(f"train {member}" if member else "train").integers(2**63)))
         network = networks.build(config, examples.images.shape[1:], candidates.classes).to(device)
         if state:
             network.load_state_dict(state)
