@@ -32,6 +32,7 @@ TRAINING = with_defaults({}, load_schema()["properties"]["training"]) | {
 NETWORK = {"network": "small_cnn", "parameters": {}, "threads": 1, "device": "cpu", "deterministic": True}
 TRAIN = NETWORK | {"learner": {"learner": "supervised", "parameters": {}}, "members": 1, "seed": 0}
 PREDICT = NETWORK | {"precision": "float32", "settings": {}, "seed": 0}
+DRAWS = {"train": {"draws": "digits/small_cnn/seed0/cycle1"}}
 POOL = {"seed": 0, "pool": with_defaults({}, load_schema()["properties"]["pool"])}
 TINY = {
     "study": "tiny",
@@ -180,7 +181,7 @@ def stage(tmp_path):
 
     def run(name, config, *args, job="digits/small_cnn/random/entropy/seed0/cycle1", python=(), **options):
         command = [sys.executable, *python, "-m", "poolflow", name, "--name", job, "--config", json.dumps(config)]
-        for option, value in options.items():
+        for option, value in (DRAWS.get(name, {}) | options).items():
             command += [f"--{option.replace('_', '-')}", str(value)]
         environment = os.environ | {"PYTHONPATH": str(ROOT / "workflow")}
         return subprocess.run(

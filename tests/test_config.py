@@ -5,7 +5,7 @@ import yaml
 from conftest import ROOT, Project
 
 from poolflow.__main__ import stages
-from poolflow.study import plugins
+from poolflow.study import chains, checks, plugins
 from poolflow.study.config import ConfigError, check, load_schema, recipes
 
 MISTAKES = {
@@ -52,6 +52,21 @@ MISTAKES = {
         {"learners": {"small_cnn": {"dropout": 1.5}}},
         "learners.small_cnn.dropout: found 1.5",
         "expected a number >= 0 and < 1",
+    ),
+    "unknown variant": (
+        {"strategies": {"random": {"variant": "droput"}}},
+        "strategies.random.variant: found unknown variant 'droput'",
+        "did you mean dropout?",
+    ),
+    "another variant than the strategy needs": (
+        {"strategies": {"bald": {"variant": "ensemble"}}},
+        "strategies.bald.variant: found 'ensemble'",
+        "expected dropout, which bald needs",
+    ),
+    "the name of a control taken": (
+        {"strategies": {"bald": None, "random_dropout": {"strategy": "margin"}}, "controls": True},
+        "strategies.random_dropout: found margin",
+        "expected that name to be free for the control that controls: true adds",
     ),
     "no number": (
         {"training": {"learning_rate": float("nan")}},
@@ -301,6 +316,26 @@ def test_defaults_variants_and_overrides():
     assert study["datasets"]["digits"]["pool"] == study["pool"]
     random = {"plugin": "random", "facts": {"NEEDS": ()}, "pretext": None, "parameters": {}}
     assert study["initial_pools"] == {"random": random}
+
+
+def test_every_kind_of_network_gets_its_control():
+    strategies = {"margin": None, "bald": None, "dbal": None, "learning_loss": None, "plain": {"strategy": "random"}}
+    study = check({"strategies": strategies, "controls": True})
+    added = {name: entry["variant"] for name, entry in study["strategies"].items() if name not in strategies}
+    assert added == {"random_dropout": "dropout", "random_loss_prediction": "loss_prediction"}
+    assert {study["strategies"][name]["plugin"] for name in added} == {"random"}
+    assert list(check({"strategies": ["margin"], "controls": True})["strategies"]) == ["margin", "random"]
+    own = {"dbal": None, "mine": {"strategy": "random", "variant": "dropout"}}
+    assert list(check({"strategies": own, "controls": True})["strategies"]) == ["dbal", "mine"]
+    assert chains.first_chain(study, "random", "random_dropout") == chains.first_chain(study, "random", "bald")
+
+
+def test_a_comparison_across_kinds_of_network_is_said():
+    (note,) = checks.notes(check({"strategies": ["random", "margin", "bald", "dbal"]}))
+    assert note.startswith("strategies: bald, dbal train another kind of network (dropout)")
+    assert "controls: true" in note
+    assert checks.notes(check({"strategies": ["random", "margin", "bald"], "controls": True})) == []
+    assert checks.notes(check({"strategies": ["random", "margin"]})) == []
 
 
 def test_a_parameter_of_an_output_that_nothing_uses_is_not_asked_about():

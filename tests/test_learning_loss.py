@@ -175,7 +175,7 @@ def test_training_and_prediction_give_the_same_bytes_twice(cycle0, stage, tmp_pa
     for run in ("first", "second"):
         model, out = tmp_path / f"{run}.pt", tmp_path / f"{run}.h5"
         config = TRAIN | {"variant": "loss_prediction", "training": TRAINING | {"epochs": 3, "crop": 1}}
-        done = stage("train", config, **cycle0, draws="x", model=model, metrics=tmp_path / "m.json")
+        done = stage("train", config, **cycle0, model=model, metrics=tmp_path / "m.json")
         assert done.returncode == 0, done.stderr
         config = PREDICT | {"variant": "loss_prediction"}
         done = stage("predict", config, **files, need="predicted_loss", model=model, out=out)

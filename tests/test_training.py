@@ -397,7 +397,6 @@ def learner(study, stage, tmp_path):
         config |= {key: changes.pop(key) for key in ("members", "variant") if key in changes}
         options = {"model": tmp_path / f"{name}.pt", "metrics": tmp_path / f"{name}.json"}
         options |= files | {"labeled": study / f"small_cnn/{labeled}/labeled.h5"} | ({"start": start} if start else {})
-        options["draws"] = "digits/small_cnn/seed0/cycle1"
         done = stage("train", config | {"training": TRAINING | {"epochs": 3} | changes}, **options)
         assert done.returncode == 0, done.stderr
         return options["model"], json.loads(options["metrics"].read_text())
@@ -533,7 +532,6 @@ def test_features_are_learned_by_a_linear_head(stage, tmp_path):
     first = {"initial_pool": "random", "parameters": {}, "size": 30, "seed": 0, "threads": 1}
     assert stage("initial_pool", first, **pool, out=tmp_path / "labeled.h5").returncode == 0
     options = pool | {"labeled": tmp_path / "labeled.h5", "model": tmp_path / "m.pt", "metrics": tmp_path / "m.json"}
-    options["draws"] = "table/linear/seed0/cycle0"
     training = TRAINING | {"epochs": 60, "learning_rate": 0.1}
     done = stage("train", TRAIN | {"network": "linear", "training": training}, **options)
     assert done.returncode == 0, done.stderr
@@ -548,7 +546,7 @@ def test_images_without_a_label_are_not_trained_on(cycle0, stage, tmp_path):
         rows = file["indices"][:]
     with h5py.File(cycle0["pool"]) as file:
         rows = file["indices"][:][rows]
-    options = cycle0 | {"dataset": dataset, "model": tmp_path / "m.pt", "metrics": tmp_path / "m.json", "draws": "x"}
+    options = cycle0 | {"dataset": dataset, "model": tmp_path / "m.pt", "metrics": tmp_path / "m.json"}
     for unknown in (4, 10):
         with h5py.File(dataset, "r+") as file:
             labels = file["train/labels"][:]

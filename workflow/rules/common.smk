@@ -9,9 +9,10 @@ from shlex import quote
 sys.path.insert(0, f"{workflow.basedir}/workflow")
 
 from poolflow.running.gpus import visible
-from poolflow.study import chains, plugins, reports, settings
+from poolflow.study import chains, checks, plugins, reports, settings
 from poolflow.study.config import ConfigError, check
 from snakemake.exceptions import WorkflowError
+from snakemake.logging import logger
 from snakemake.settings.types import DeploymentMethod
 
 try:
@@ -21,6 +22,9 @@ try:
     TABLES, FIGURES = reports.wanted(STUDY, "tables"), reports.wanted(STUDY, "figures")
 except (ConfigError, plugins.PluginError) as error:
     raise WorkflowError(f"The config ({', '.join(map(str, workflow.configfiles))}) cannot be run:\n{error}")
+
+for note in () if workflow.remote_exec else checks.notes(STUDY):
+    logger.warning(note)
 
 # Stages are run by the package beside this file, by the Python that runs Snakemake or by the one of a conda environment,
 # which then must not see packages of the user's own in ~/.local. Where downloaded data lie is no part of the study: as

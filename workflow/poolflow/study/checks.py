@@ -12,6 +12,20 @@ def together(study, problems):
     check_data(study, problems)
 
 
+def notes(study):
+    """Return what a reader of the results must know and may not, one line each."""
+    strategies = study["strategies"].items()
+    controls = {entry["variant"] for _, entry in strategies if entry["plugin"] == "random"}
+    lines = []
+    for variant in sorted({entry["variant"] for _, entry in strategies} - controls - {""}):
+        names = ", ".join(name for name, entry in strategies if entry["variant"] == variant)
+        lines.append(
+            f"strategies: {names} train another kind of network ({variant}) than the others, so a difference to them "
+            f"is that of the network too; write controls: true for random on networks with {variant}"
+        )
+    return lines
+
+
 def check_training(study, problems):
     """Add a line for each learner whose settings do not go together, or not with a strategy or a data set."""
     for learner, entry in study["learners"].items():

@@ -22,7 +22,7 @@ BESIDE = {
     "datasets": ["pool"],
     "learners": ["network", "training"],
     "initial_pools": ["pretext"],
-    "strategies": ["pretext"],
+    "strategies": ["pretext", "variant"],
     "pretext": ["recipe", "network", "of"],
 }
 WORDS = {
@@ -65,7 +65,7 @@ class Study(dict):
     under `plugin`, its literals under `facts`, its `parameters`, and: for a data set its `pool`; for a learner its
     `network` ({network, facts, parameters}) and its `training`; for an initial pool and a strategy the `pretext` task
     or None; for that its `network` or None and what it builds on, `of`; for a strategy also the `variant` of the
-    network that it needs, "" for any}.
+    network that its chain trains, "" for the plain one}.
     """
 
     __hash__ = object.__hash__
@@ -91,7 +91,7 @@ def check(config):
         study["datasets"] = resolve("datasets", study, schema, problems)
         study["learners"] = resolve_learners(study, schema, problems)
         study["initial_pools"] = resolve("initial_pools", study, schema, problems)
-        study["strategies"] = resolve("strategies", study, schema, problems)
+        study["strategies"] = with_controls(study, resolve("strategies", study, schema, problems), problems)
         study["pretext"] = resolve_pretext(study, schema, problems)
         clean = not problems
         checks.check_bounds(study, wrong, problems)
@@ -225,9 +225,31 @@ def of_task(where, entry, settings, study, schema, problems):
 
 
 def of_strategy(where, entry, settings, study, schema, problems):
-    """Add to a strategy's entry its `pretext` task and the `variant` of the network that it needs, "" for any."""
+    """Add to a strategy's entry its `pretext` task and the `variant` of the network, that it needs or is given."""
     of_pretext_user(where, entry, settings, study, schema, problems)
-    entry["variant"] = plugins.variant(entry["plugin"])
+    needed = plugins.variant(entry["plugin"])
+    entry["variant"] = given = settings.pop("variant", None) or needed
+    if needed and given != needed:
+        problems.append(f"{where}.variant: found {show(given)}, expected {needed}, which {entry['plugin']} needs")
+    elif given and given not in plugins.names("variants"):
+        problems.append(unknown(f"{where}.variant", "variant", given, plugins.names("variants")))
+        entry["variant"] = ""
+
+
+def with_controls(study, strategies, problems):
+    """Return the strategies, and where the study has `controls`, `random` on each kind of network that they train."""
+    found = dict(strategies)
+    for variant in {entry["variant"]: None for entry in strategies.values()} if study["controls"] else ():
+        if ("random", variant) not in [(entry["plugin"], entry["variant"]) for entry in strategies.values()]:
+            name = "_".join(filter(None, ["random", variant]))
+            if name in strategies:
+                problems.append(
+                    f"strategies.{name}: found {strategies[name]['plugin']}, expected that name to be free "
+                    "for the control that controls: true adds; write another one"
+                )
+            facts = plugins.literals("strategies", "random")
+            found[name] = {"plugin": "random", "facts": facts, "pretext": None, "variant": variant, "parameters": {}}
+    return found
 
 
 EXTRA = {
