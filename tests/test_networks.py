@@ -15,7 +15,7 @@ from poolflow.study import plugins
 
 NETWORKS = plugins.names("networks")
 # Dropout by default, in the layers before the penultimate one and in the head.
-DROPOUT = {"conv13": ([0.5, 0.5], []), "vgg16": ([0.5], [0.5])}
+DROPOUT = {"conv13": ([0.5, 0.5], []), "resnet18": ([0.0], []), "vgg16": ([0.5], [0.5])}
 QUIET = {"conv13": {"noise": 0.0}}  # parameters that leave dropout as the only randomness
 
 
@@ -182,6 +182,59 @@ def test_dropout_is_where_it_is_stated_and_only_there(name):
         assert torch.equal(some.eval()(inputs), some(inputs))
 
 
+def dropped(network, function, *arguments):
+    """Return the dropout layers that a call of a network goes through, in their order."""
+    seen, layers = [], [layer for layer in network.modules() if isinstance(layer, nn.Dropout)]
+    hooks = [layer.register_forward_pre_hook(lambda layer, _: seen.append(layer)) for layer in layers]
+    function(*arguments)
+    for hook in hooks:
+        hook.remove()
+    return seen
+
+
+@pytest.mark.parametrize(("name", "shape"), EVERY)
+def test_the_parts_before_and_after_dropout_make_the_features(name, shape):
+    """A network either drops in the head alone or has the pair, so that no pass with dropout repeats what is sure."""
+    network, inputs = build(name, shape, dropout=0.5, **QUIET.get(name, {})), draw(shape)
+    layers = [layer for layer in network.modules() if isinstance(layer, nn.Dropout)]
+    before_head = [layer for layer in layers if layer not in network.head.modules()]
+    assert hasattr(network, "before_dropout") == hasattr(network, "after_dropout") == bool(before_head)
+    if not before_head:
+        return
+    assert dropped(network, network.before_dropout, inputs) == []
+    hidden = network.before_dropout(inputs)
+    assert dropped(network, network.after_dropout, hidden) == before_head
+    with torch.inference_mode():
+        network.eval()
+        hidden = network.before_dropout(inputs)
+        kept = hidden.clone()
+        torch.testing.assert_close(network.after_dropout(hidden), network.features(inputs), rtol=0, atol=0)
+        # As for mc_probs: only the dropout layers are in training.
+        for layer in before_head:
+            layer.train()
+        passes = [network.after_dropout(hidden) for _ in range(2)]
+        assert not torch.equal(*passes)
+        torch.manual_seed(4)
+        whole = network.features(inputs)
+        torch.manual_seed(4)
+        torch.testing.assert_close(network.after_dropout(network.before_dropout(inputs)), whole, rtol=0, atol=0)
+        assert torch.equal(hidden, kept)
+
+
+def test_resnet18_drops_the_average_before_the_projection():
+    """Chandra et al. (2021), section 6.1: after the flattening; and no convolution comes after it."""
+    network = build("resnet18", (8, 8, 3), dropout=0.5).eval()
+    network.dropout.train()
+    seen = []
+    network.projection.register_forward_pre_hook(lambda layer, inputs: seen.append(inputs[0]))
+    hidden = network.before_dropout(draw((8, 8, 3), n=50))
+    network.after_dropout(hidden)
+    kept = seen[0] != 0
+    torch.testing.assert_close(seen[0][kept], 2 * hidden[kept])
+    assert kept[hidden != 0].float().mean().item() == pytest.approx(0.5, abs=0.02)
+    assert not any(isinstance(layer, nn.Dropout) for layer in network.head.modules())
+
+
 def test_dropout_in_the_head_is_of_the_features_that_come_out():
     network = build("small_cnn", (8, 8, 1), dropout=0.25)
     assert isinstance(network.head[0], nn.Dropout)
@@ -259,7 +312,7 @@ def test_conv13_is_the_table_of_laine_and_aila():
 def test_conv13_adds_gaussian_noise_in_training_only():
     network, images = build("conv13", (12, 12, 1), dropout=0.0), torch.zeros(200, 1, 12, 12)
     seen = []
-    network.layers.register_forward_pre_hook(lambda module, args: seen.append(args[0]))
+    network.layers[0].register_forward_pre_hook(lambda module, args: seen.append(args[0]))
     network.features(images)
     network.eval().features(images)
     assert seen[0].std().item() == pytest.approx(0.15, rel=0.02)

@@ -7,12 +7,15 @@ height, width); "features", then `shape` is (D,) and the rows of the table come 
 says what the parameters accept, see `poolflow.study.bounds`.
 
 `features(inputs)` gives the penultimate layer (n, D), without the dropout that follows it; `head` maps it to logits
-(n, classes) and begins with that dropout; `forward` does both. So where no other layer drops, stochastic passes need
-repeat the head alone. Every network has the parameter `dropout`, by default that of its published form: the
-probability that a unit is dropped, 0 drops none anywhere.
+(n, classes) and begins with that dropout, if there is one; `forward` does both. Every network has the parameter
+`dropout`, by default that of its published form: the probability that a unit is dropped, 0 drops none anywhere.
+
+Where all dropout is in `head`, stochastic passes repeat the head alone. A network that drops before may have a pair of
+methods, so that they need not repeat all of it: `before_dropout(inputs)` is what comes before its first dropout and
+does not depend on any, and `after_dropout(hidden)` makes the features of that, changing nothing in `hidden`;
+`features(x)` is `after_dropout(before_dropout(x))`. Without the pair it is run whole in each pass.
 
 A literal TAPS names submodules inside `features`, such as its poolings or blocks, by their dotted names: the module of
 the variant `loss_prediction` reads their outputs, averaged over all positions, and the penultimate layer; the
-penultimate layer alone if TAPS is missing. A literal BOUNDS says what the parameters accept, see
-`poolflow.study.bounds`.
+penultimate layer alone if TAPS is missing.
 """

@@ -41,12 +41,20 @@ class Network(nn.Module):
         nn.init.kaiming_normal_(self.head.weight, nonlinearity="linear")
         nn.init.zeros_(self.head.bias)
 
-    def features(self, images: torch.Tensor) -> torch.Tensor:
-        """Return the average of the last convolution over all positions, (n, 128)."""
+    def before_dropout(self, images: torch.Tensor) -> torch.Tensor:
+        """Return the first three convolutions, pooled, (n, 128, height / 2, width / 2)."""
         if self.training and self.noise:
             images = images + self.noise * torch.randn_like(images)
-        features = self.layers(images).mean((2, 3))
+        return self.layers[:10](images)
+
+    def after_dropout(self, hidden: torch.Tensor) -> torch.Tensor:
+        """Return the average of the last convolution over all positions, (n, 128)."""
+        features = self.layers[10:](hidden).mean((2, 3))
         return nn.functional.normalize(features) if self.normalise else features
+
+    def features(self, images: torch.Tensor) -> torch.Tensor:
+        """Return the average of the last convolution over all positions, (n, 128)."""
+        return self.after_dropout(self.before_dropout(images))
 
     def forward(self, images: torch.Tensor) -> torch.Tensor:
         """Return logits, (n, classes)."""

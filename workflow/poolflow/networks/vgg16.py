@@ -42,6 +42,14 @@ class Network(nn.Module):
                 nn.init.normal_(layer.weight, std=0.01)
                 nn.init.zeros_(layer.bias)
 
+    def before_dropout(self, images: torch.Tensor) -> torch.Tensor:
+        """Return what the convolutions leave, (n, 512 x positions)."""
+        return self.features[:2](images)
+
+    def after_dropout(self, hidden: torch.Tensor) -> torch.Tensor:
+        """Return the hidden layer, (n, hidden)."""
+        return self.features[2:](hidden)
+
     def forward(self, images: torch.Tensor) -> torch.Tensor:
         """Return logits, (n, classes)."""
         return self.head(self.features(images))
