@@ -8,10 +8,12 @@ from shlex import quote
 
 sys.path.insert(0, f"{workflow.basedir}/workflow")
 
+from poolflow.running import warm
 from poolflow.running.gpus import visible
 from poolflow.study import chains, plugins, reports, settings
 from poolflow.study.config import ConfigError, check
 from snakemake.exceptions import WorkflowError
+from snakemake.logging import logger
 from snakemake.settings.types import DeploymentMethod
 
 try:
@@ -26,7 +28,7 @@ except (ConfigError, plugins.PluginError) as error:
 # which then must not see packages of the user's own in ~/.local. Where downloaded data lie is no part of the study: as
 # an environment variable it is no param, and moving the data reruns nothing.
 CONDA = DeploymentMethod.CONDA in workflow.deployment_settings.deployment_method
-shell.prefix(
+PREFIX = (
     f"set -euo pipefail; export PYTHONPATH={quote(f'{workflow.basedir}/workflow')}"
     f" POOLFLOW_DATA={quote(STUDY['data_root'])}"
     f" {'PYTHONNOUSERSITE=1' if CONDA else f'PATH={quote(str(Path(sys.executable).parent))}:$PATH'}; "
@@ -36,6 +38,9 @@ if DeploymentMethod.APPTAINER in workflow.deployment_settings.deployment_method 
         "--software-deployment-method: found apptainer, expected conda apptainer: the image has conda, which makes the "
         "environments of envs/ inside it, and none of the packages"
     )
+shell.prefix(PREFIX)
+if warm.possible() and DeploymentMethod.APPTAINER not in workflow.deployment_settings.deployment_method:
+    warm.use(shell, PREFIX, logger.warning)
 
 
 pathvars:

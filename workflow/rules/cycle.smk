@@ -12,8 +12,7 @@ rule acquire:
         "<results>/{dataset}/{learner}/{initial_pool}/{strategy}/seed{seed}/cycle{cycle}/labeled.h5",
     log:
         "<logs>/{dataset}/{learner}/{initial_pool}/{strategy}/seed{seed}/cycle{cycle}/acquire.log",
-    benchmark:
-        "<benchmarks>/{dataset}/{learner}/{initial_pool}/{strategy}/seed{seed}/cycle{cycle}/acquire.tsv"
+        cost="<benchmarks>/{dataset}/{learner}/{initial_pool}/{strategy}/seed{seed}/cycle{cycle}/acquire.tsv",
     conda:
         "../../envs/training.yaml"
     threads: STUDY["threads"]
@@ -30,7 +29,7 @@ rule acquire:
         "python -m poolflow acquire --config {params.cfg:q} --code {params.code} --name"
         " {wildcards.dataset}/{wildcards.learner}/{wildcards.initial_pool}/{wildcards.strategy}/seed{wildcards.seed}/cycle{wildcards.cycle}"
         " --dataset {input.dataset} --pool {input.pool} --labeled {input.labeled} --needs {input.needs}"
-        " --out {output} 2> {log}"
+        " --out {output} --cost {log.cost} 2> {log[0]}"
 
 
 rule train:
@@ -45,8 +44,7 @@ rule train:
         metrics="<results>/{dataset}/{learner}/{chain}/seed{seed}/cycle{cycle}/metrics.json",
     log:
         "<logs>/{dataset}/{learner}/{chain}/seed{seed}/cycle{cycle}/train.log",
-    benchmark:
-        "<benchmarks>/{dataset}/{learner}/{chain}/seed{seed}/cycle{cycle}/train.tsv"
+        cost="<benchmarks>/{dataset}/{learner}/{chain}/seed{seed}/cycle{cycle}/train.tsv",
     wildcard_constraints:
         learner=one_of(chains.learners(STUDY, pseudo_labels=False)),
     conda:
@@ -65,7 +63,7 @@ rule train:
         "python -m poolflow train --config {params.cfg:q} --code {params.code} --name"
         " {wildcards.dataset}/{wildcards.learner}/{wildcards.chain}/seed{wildcards.seed}/cycle{wildcards.cycle}"
         " --dataset {input.dataset} --pool {input.pool} --labeled {input.labeled} --start {input.start}"
-        " --model {output.model} --metrics {output.metrics} 2> {log}"
+        " --model {output.model} --metrics {output.metrics} --cost {log.cost} 2> {log[0]}"
 
 
 use rule train as train_with_pseudo_labels with:
@@ -87,8 +85,7 @@ rule predict:
         large("<results>/{dataset}/{learner}/{chain}/seed{seed}/cycle{cycle}/{need}.h5"),
     log:
         "<logs>/{dataset}/{learner}/{chain}/seed{seed}/cycle{cycle}/{need}.log",
-    benchmark:
-        "<benchmarks>/{dataset}/{learner}/{chain}/seed{seed}/cycle{cycle}/{need}.tsv"
+        cost="<benchmarks>/{dataset}/{learner}/{chain}/seed{seed}/cycle{cycle}/{need}.tsv",
     wildcard_constraints:
         need=one_of(plugins.names("outputs")),
     conda:
@@ -107,4 +104,4 @@ rule predict:
         "python -m poolflow predict --config {params.cfg:q} --code {params.code} --name"
         " {wildcards.dataset}/{wildcards.learner}/{wildcards.chain}/seed{wildcards.seed}/cycle{wildcards.cycle}"
         " --need {wildcards.need} --dataset {input.dataset} --pool {input.pool} --model {input.model}"
-        " --out {output} 2> {log}"
+        " --out {output} --cost {log.cost} 2> {log[0]}"
