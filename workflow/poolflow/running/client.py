@@ -121,7 +121,7 @@ def warm(token, seconds, arguments):
 
 
 def tell(token, error):
-    """Tell Snakemake why the ordinary Python takes over, and which server hangs; if it is gone, no one needs to know."""
+    """Tell Snakemake why the ordinary Python takes over, and which server hangs, if there still is a Snakemake."""
     snakemake, address = names(token)
     try:
         connection = unix_socket()
@@ -145,8 +145,10 @@ def main():
             tell(token, error)
         else:
             if posix.WIFSIGNALED(status):
-                _signal.signal(posix.WTERMSIG(status), _signal.SIG_DFL)
-                posix.kill(posix.getpid(), posix.WTERMSIG(status))
+                number = posix.WTERMSIG(status)
+                if number != _signal.SIGKILL:
+                    _signal.signal(number, _signal.SIG_DFL)
+                posix.kill(posix.getpid(), number)
             posix._exit(posix.WEXITSTATUS(status))
     posix.execv(sys.executable, [sys.executable, *arguments])
 

@@ -43,8 +43,7 @@ def use(shell, prefix, say):
 
     watch = Watch(token, failed)
     client = f"python -I -S {quote(str(Path(__file__).with_name('client.py')))} {token} {PATIENCE}"
-    # An alias, not a function: bash still replaces itself by the command, so that who ends the one ends the other. It
-    # holds from the next line on.
+    # An alias holds from the next line on.
     shell.prefix(f"{prefix}shopt -s expand_aliases; alias python={quote(client)}\n")
     threading.Thread(target=watch.run, name="warm processes", daemon=True).start()
 
