@@ -54,19 +54,29 @@ def one_of(names):
     return "|".join(map(re.escape, names)) or "(?!)"
 
 
+# Cycle 0: an initial pool, with `+<variant>` where a strategy needs such networks. The cycles after it: an initial pool
+# and a strategy.
+CHAIN = (
+    f"({one_of(STUDY['initial_pools'])})([+]({one_of(plugins.names('variants'))})|/({one_of(STUDY['strategies'])}))?"
+)
+
+
 wildcard_constraints:
     dataset=one_of(STUDY["datasets"]),
     learner=one_of(STUDY["learners"]),
     task=one_of(STUDY["pretext"]),
     initial_pool=one_of(STUDY["initial_pools"]),
     strategy=one_of(STUDY["strategies"]),
-    # Cycle 0: an initial pool, with `+<variant>` where a strategy needs such networks. The cycles after it: an initial
-    # pool and a strategy.
-    chain=f"({one_of(STUDY['initial_pools'])})([+]({one_of(plugins.names('variants'))})|/({one_of(STUDY['strategies'])}))?",
+    chain=CHAIN,
     seed="[0-9]+",
     cycle="[0-9]+",
     table=one_of(TABLES),
     figure=one_of(FIGURES),
+
+
+def made(output):
+    """Return what the files of a job's output hold, by their names."""
+    return [Path(path).stem for path in output]
 
 
 def large(path):

@@ -75,33 +75,49 @@ use rule train as train_with_pseudo_labels with:
         learner=one_of(chains.learners(STUDY, pseudo_labels=True)),
 
 
-rule predict:
-    """One output of a trained network for every image of the pool, such as its class probabilities."""
-    input:
-        dataset="<results>/{dataset}/dataset.h5",
-        pool="<results>/{dataset}/pool/seed{seed}.h5",
-        model="<results>/{dataset}/{learner}/{chain}/seed{seed}/cycle{cycle}/model.pt",
-    output:
-        large("<results>/{dataset}/{learner}/{chain}/seed{seed}/cycle{cycle}/{need}.h5"),
-    log:
-        "<logs>/{dataset}/{learner}/{chain}/seed{seed}/cycle{cycle}/{need}.log",
-        cost="<benchmarks>/{dataset}/{learner}/{chain}/seed{seed}/cycle{cycle}/{need}.tsv",
-    wildcard_constraints:
-        need=one_of(plugins.names("outputs")),
-    conda:
-        "../../envs/training.yaml"
-    threads: STUDY["threads"]
-    resources:
-        mem_mb=lambda w, attempt: attempt * 4000,
-        runtime=lambda w, attempt: attempt * 60,
-        gpu=gpu(STUDY["device"]),
-    params:
-        code=lambda w: settings.prediction_code(STUDY, w.learner, chains.variant(STUDY, w.chain), w.need),
-        cfg=lambda w: settings.prediction(STUDY, w.learner, chains.variant(STUDY, w.chain), w.need),
-    message:
-        "predict {wildcards.need}: {wildcards.dataset}, {wildcards.learner}, {wildcards.chain}, seed {wildcards.seed}, cycle {wildcards.cycle}"
-    shell:
-        "python -m poolflow predict --config {params.cfg:q} --code {params.code} --name"
-        " {wildcards.dataset}/{wildcards.learner}/{wildcards.chain}/seed{wildcards.seed}/cycle{wildcards.cycle}"
-        " --need {wildcards.need} --dataset {input.dataset} --pool {input.pool} --model {input.model}"
-        " --out {output} --cost {log.cost} 2> {log[0]}"
+# What a strategy needs of a plain network comes from one pass, but for cycle 0, which strategies share: there, and for
+# networks of another kind, each output has a job of its own.
+for OUTPUTS, STRATEGIES in [(("{need}",), []), *chains.predicted_together(STUDY).items()]:
+
+    rule:
+        """Outputs of a trained network for every image of the pool, such as its class probabilities."""
+        name:
+            "_".join(["predict", *OUTPUTS]).removesuffix("_{need}")
+        input:
+            dataset="<results>/{dataset}/dataset.h5",
+            pool="<results>/{dataset}/pool/seed{seed}.h5",
+            model="<results>/{dataset}/{learner}/{chain}/seed{seed}/cycle{cycle}/model.pt",
+        output:
+            [
+                large(f"<results>/{{dataset}}/{{learner}}/{{chain}}/seed{{seed}}/cycle{{cycle}}/{name}.h5")
+                for name in OUTPUTS
+            ],
+        log:
+            f"<logs>/{{dataset}}/{{learner}}/{{chain}}/seed{{seed}}/cycle{{cycle}}/{'_'.join(OUTPUTS)}.log",
+            cost=f"<benchmarks>/{{dataset}}/{{learner}}/{{chain}}/seed{{seed}}/cycle{{cycle}}/{'_'.join(OUTPUTS)}.tsv",
+        wildcard_constraints:
+            need=one_of(plugins.names("outputs")),
+            chain=f"({one_of(STUDY['initial_pools'])})/({one_of(STRATEGIES)})" if STRATEGIES else CHAIN,
+        conda:
+            "../../envs/training.yaml"
+        threads: STUDY["threads"]
+        resources:
+            mem_mb=lambda w, attempt: attempt * 4000,
+            runtime=lambda w, attempt: attempt * 60,
+            gpu=gpu(STUDY["device"]),
+        params:
+            code=lambda w, output: settings.prediction_code(
+                STUDY, w.learner, chains.variant(STUDY, w.chain), *made(output)
+            ),
+            cfg=lambda w, output: settings.prediction(STUDY, w.learner, chains.variant(STUDY, w.chain), *made(output)),
+            needs=lambda w, output: made(output),
+        message:
+            "predict {params.needs}: {wildcards.dataset}, {wildcards.learner}, {wildcards.chain}, seed {wildcards.seed}, cycle {wildcards.cycle}"
+        shell:
+            "python -m poolflow predict --config {params.cfg:q} --code {params.code} --name"
+            " {wildcards.dataset}/{wildcards.learner}/{wildcards.chain}/seed{wildcards.seed}/cycle{wildcards.cycle}"
+            " --need {params.needs} --dataset {input.dataset} --pool {input.pool} --model {input.model}"
+            " --out {output} --cost {log.cost} 2> {log[0]}"
+
+    if STRATEGIES:
+        workflow.ruleorder("_".join(["predict", *OUTPUTS]), "predict")
