@@ -47,6 +47,13 @@ def test_a_strategy_s_chain_has_the_networks_that_it_needs(study, strategy, vari
     assert chains.variant(study, chains.first_chain(study, "hard", strategy)) == variant
 
 
+def test_the_outputs_of_plain_networks_that_a_strategy_needs_are_predicted_together():
+    strategies = ["random", "badge", "entropy", "drop_query", "cluster_margin", "emoc_sets", "variation_ratio"]
+    own = {"own": {"strategy": "badge", "pretext": "kmeans"}}  # whose features are those of k-means
+    study = check(STUDY | {"strategies": dict.fromkeys(strategies) | own})
+    assert chains.predicted_together(study) == {("features", "probs"): ["badge", "drop_query", "cluster_margin"]}
+
+
 def test_the_labelled_set_of_cycle_0_is_the_initial_pool_s():
     for chain in ("random", "random+dropout", "random/dbal"):
         assert chains.labeled(names(), chain, 0) == "<results>/digits/small_cnn/random/seed3/cycle0/labeled.h5"
@@ -104,8 +111,10 @@ def test_a_block_has_what_its_stage_reads_and_nothing_else(study):
     assert json.loads(settings.training(study, "small_cnn", "ensemble"))["members"] == 4
     dropout = json.loads(settings.training(study, "small_cnn", "dropout"))
     assert (dropout["variant"], dropout["parameters"]) == ("dropout", {"dropout": 0.5})
-    assert json.loads(settings.prediction(study, "small_cnn", "dropout", "mc_probs"))["settings"] == {"passes": 7}
-    assert json.loads(settings.prediction(study, "small_cnn", "", "probs"))["settings"] == {}
+    assert json.loads(settings.prediction(study, "small_cnn", "dropout", "mc_probs"))["settings"] == {
+        "mc_probs": {"passes": 7}
+    }
+    assert json.loads(settings.prediction(study, "small_cnn", "", "probs"))["settings"] == {"probs": {}}
     assert (
         json.loads(settings.acquisition(study, "entropy", "warm"))
         == json.loads(settings.acquisition(study, "entropy", "small_cnn")) | {}

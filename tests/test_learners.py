@@ -14,6 +14,7 @@ import torch.nn.functional as F
 from conftest import NETWORK, PREDICT, TRAIN, TRAINING
 from helpers import write_h5, write_pool
 from learning import NORMALISE, clusters
+from torch import nn
 
 from poolflow.job import Job
 from poolflow.learners import supervised
@@ -83,11 +84,28 @@ class Place:
     def predict(self, need, variant=None, out="out"):
         """Run the stage on what `train` made; return the values."""
         taken = {key: SETTINGS[key] for key in plugins.parameters("outputs", need)}
-        job = Job("predict", "d/l/p/s/seed0/cycle1", PREDICT | network(variant) | {"settings": taken}, "")
+        job = Job("predict", "d/l/p/s/seed0/cycle1", PREDICT | network(variant) | {"settings": {need: taken}}, "")
         model, path = (str(self.folder / out / name) for name in ("model.pt", f"{need}.h5"))
-        predict.main(job, need, self.dataset, self.pool, model, path)
+        predict.main(job, self.dataset, self.pool, model, [need], [path])
         with h5py.File(path) as file:
             return file[need][:]
+
+    def predict_together(self, needs, variant=None):
+        """Run the stage once for several outputs; return {need: values}, and how many rows passed the network."""
+        job = Job("predict", "d/l/p/s/seed0/cycle1", PREDICT | network(variant), "")
+        paths = [str(self.folder / f"{need}.h5") for need in needs]
+        passed = []
+        hook = nn.modules.module.register_module_forward_hook(
+            lambda module, images, _: passed.append(len(images[0])) if isinstance(module, nn.Conv2d) else None
+        )
+        predict.main(job, self.dataset, self.pool, str(self.folder / "out/model.pt"), needs, paths)
+        hook.remove()
+        values = {}
+        for need, path in zip(needs, paths, strict=True):
+            with h5py.File(path) as file:
+                assert list(file) == [need]
+                values[need] = file[need][:]
+        return values, sum(passed)
 
 
 @pytest.fixture
@@ -504,3 +522,24 @@ def test_a_learner_may_draw_batches_of_its_own(place, monkeypatch):
     own(monkeypatch, Alone)
     place.train("own", iterations=7)
     assert sizes == [[0, 1]] * 7
+
+
+@pytest.mark.parametrize("variant", [None, "ensemble"])
+def test_plain_outputs_of_one_job_are_those_of_jobs_apart_in_half_the_passes(place, monkeypatch, variant):
+    monkeypatch.setattr(networks, "EVALUATION_BATCH", 7)  # images in a block
+    place.train(variant=variant, epochs=1)
+    apart = {need: place.predict(need, variant) for need in ("features", "probs")}
+    together, rows = place.predict_together(["features", "probs"], variant)
+    for need, values in apart.items():
+        np.testing.assert_array_equal(together[need], values)
+    convolutions = 2
+    assert rows == convolutions * members(variant) * ROWS
+
+
+def test_outputs_of_other_kinds_of_networks_do_not_share_a_pass(place):
+    place.train(variant="loss_prediction", epochs=1)
+    needs = ["probs", "predicted_loss"]
+    apart = {need: place.predict(need, "loss_prediction") for need in needs}
+    together, _ = place.predict_together(needs, "loss_prediction")
+    for need in needs:
+        np.testing.assert_array_equal(together[need], apart[need])

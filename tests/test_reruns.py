@@ -11,7 +11,7 @@ ANALYSIS |= {"overlap_cycles.csv", "figures/digits/small_cnn/overlap_cycles.png"
 POOLS = ("random", "kmeans")
 NEEDS = {"random": [], "entropy": ["probs"], "coreset": ["features"], "sharpened": ["probs"], "margin": ["probs"]}
 NEEDS |= {"dbal": ["mc_probs"], "variation_ratio": ["ensemble_probs"], "learning_loss": ["predicted_loss"]}
-NEEDS |= {"emoc": [], "svm_distance": ["features"]}
+NEEDS |= {"badge": ["probs", "features"], "emoc": [], "svm_distance": ["features"]}
 
 
 def pretext(task, *names, seed=0):
@@ -141,6 +141,10 @@ EDITS = {
     "a strategy added": (
         lambda p: p.configure(strategies=TINY["strategies"] | {"margin": None}),
         chains(["margin"]) | ANALYSIS,
+    ),
+    "a strategy added that needs two outputs of the network": (
+        lambda p: p.configure(strategies=TINY["strategies"] | {"badge": None}),
+        chains(["badge"]) | ANALYSIS,
     ),
     "strategies added that need other kinds of networks": (
         lambda p: p.configure(strategies=TINY["strategies"] | dict.fromkeys(OTHER_KINDS)),

@@ -433,7 +433,7 @@ def test_an_ensemble_has_members_of_its_own_and_their_mean(learner):
 def test_passes_with_dropout_differ_and_repeat(learner, network):
     parameters = {"dropout": 0.5}
     model, _ = learner("dropout", network=network, parameters=parameters)
-    options = {"network": network, "parameters": parameters, "settings": {"passes": 40}}
+    options = {"network": network, "parameters": parameters, "settings": {"mc_probs": {"passes": 40}}}
     samples = learner.predict("mc_probs", model, **options)
     assert samples.shape == (1295, 40, 10)
     np.testing.assert_allclose(samples.sum(axis=2), 1, atol=1e-5)

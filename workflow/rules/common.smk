@@ -8,6 +8,7 @@ from shlex import quote
 
 sys.path.insert(0, f"{workflow.basedir}/workflow")
 
+from poolflow.running import warm
 from poolflow.running.gpus import visible
 from poolflow.study import chains, checks, plugins, reports, settings
 from poolflow.study.config import ConfigError, check
@@ -30,7 +31,7 @@ for note in () if workflow.remote_exec else checks.notes(STUDY):
 # which then must not see packages of the user's own in ~/.local. Where downloaded data lie is no part of the study: as
 # an environment variable it is no param, and moving the data reruns nothing.
 CONDA = DeploymentMethod.CONDA in workflow.deployment_settings.deployment_method
-shell.prefix(
+PREFIX = (
     f"set -euo pipefail; export PYTHONPATH={quote(f'{workflow.basedir}/workflow')}"
     f" POOLFLOW_DATA={quote(STUDY['data_root'])}"
     f" {'PYTHONNOUSERSITE=1' if CONDA else f'PATH={quote(str(Path(sys.executable).parent))}:$PATH'}; "
@@ -40,6 +41,9 @@ if DeploymentMethod.APPTAINER in workflow.deployment_settings.deployment_method 
         "--software-deployment-method: found apptainer, expected conda apptainer: the image has conda, which makes the "
         "environments of envs/ inside it, and none of the packages"
     )
+shell.prefix(PREFIX)
+if warm.possible() and DeploymentMethod.APPTAINER not in workflow.deployment_settings.deployment_method:
+    warm.use(shell, PREFIX, logger.warning)
 
 
 pathvars:
@@ -53,19 +57,29 @@ def one_of(names):
     return "|".join(map(re.escape, names)) or "(?!)"
 
 
+# Cycle 0: an initial pool, with `+<variant>` where a strategy needs such networks. The cycles after it: an initial pool
+# and a strategy.
+CHAIN = (
+    f"({one_of(STUDY['initial_pools'])})([+]({one_of(plugins.names('variants'))})|/({one_of(STUDY['strategies'])}))?"
+)
+
+
 wildcard_constraints:
     dataset=one_of(STUDY["datasets"]),
     learner=one_of(STUDY["learners"]),
     task=one_of(STUDY["pretext"]),
     initial_pool=one_of(STUDY["initial_pools"]),
     strategy=one_of(STUDY["strategies"]),
-    # Cycle 0: an initial pool, with `+<variant>` where a strategy needs such networks. The cycles after it: an initial
-    # pool and a strategy.
-    chain=f"({one_of(STUDY['initial_pools'])})([+]({one_of(plugins.names('variants'))})|/({one_of(STUDY['strategies'])}))?",
+    chain=CHAIN,
     seed="[0-9]+",
     cycle="[0-9]+",
     table=one_of(TABLES),
     figure=one_of(FIGURES),
+
+
+def made(output):
+    """Return what the files of a job's output hold, by their names."""
+    return [Path(path).stem for path in output]
 
 
 def large(path):

@@ -12,8 +12,7 @@ rule acquire:
         "<results>/{dataset}/{learner}/{initial_pool}/{strategy}/seed{seed}/cycle{cycle}/labeled.h5",
     log:
         "<logs>/{dataset}/{learner}/{initial_pool}/{strategy}/seed{seed}/cycle{cycle}/acquire.log",
-    benchmark:
-        "<benchmarks>/{dataset}/{learner}/{initial_pool}/{strategy}/seed{seed}/cycle{cycle}/acquire.tsv"
+        cost="<benchmarks>/{dataset}/{learner}/{initial_pool}/{strategy}/seed{seed}/cycle{cycle}/acquire.tsv",
     conda:
         "../../envs/training.yaml"
     threads: STUDY["threads"]
@@ -30,7 +29,7 @@ rule acquire:
         "python -m poolflow acquire --config {params.cfg:q} --code {params.code} --name"
         " {wildcards.dataset}/{wildcards.learner}/{wildcards.initial_pool}/{wildcards.strategy}/seed{wildcards.seed}/cycle{wildcards.cycle}"
         " --dataset {input.dataset} --pool {input.pool} --labeled {input.labeled} --needs {input.needs}"
-        " --out {output} 2> {log}"
+        " --out {output} --cost {log.cost} 2> {log[0]}"
 
 
 rule train:
@@ -45,8 +44,7 @@ rule train:
         metrics="<results>/{dataset}/{learner}/{chain}/seed{seed}/cycle{cycle}/metrics.json",
     log:
         "<logs>/{dataset}/{learner}/{chain}/seed{seed}/cycle{cycle}/train.log",
-    benchmark:
-        "<benchmarks>/{dataset}/{learner}/{chain}/seed{seed}/cycle{cycle}/train.tsv"
+        cost="<benchmarks>/{dataset}/{learner}/{chain}/seed{seed}/cycle{cycle}/train.tsv",
     wildcard_constraints:
         learner=one_of(chains.learners(STUDY, pseudo_labels=False)),
     conda:
@@ -66,7 +64,7 @@ rule train:
         " {wildcards.dataset}/{wildcards.learner}/{wildcards.chain}/seed{wildcards.seed}/cycle{wildcards.cycle}"
         " --draws {wildcards.dataset}/{wildcards.learner}/seed{wildcards.seed}/cycle{wildcards.cycle}"
         " --dataset {input.dataset} --pool {input.pool} --labeled {input.labeled} --start {input.start}"
-        " --model {output.model} --metrics {output.metrics} 2> {log}"
+        " --model {output.model} --metrics {output.metrics} --cost {log.cost} 2> {log[0]}"
 
 
 use rule train as train_with_pseudo_labels with:
@@ -78,34 +76,49 @@ use rule train as train_with_pseudo_labels with:
         learner=one_of(chains.learners(STUDY, pseudo_labels=True)),
 
 
-rule predict:
-    """One output of a trained network for every image of the pool, such as its class probabilities."""
-    input:
-        dataset="<results>/{dataset}/dataset.h5",
-        pool="<results>/{dataset}/pool/seed{seed}.h5",
-        model="<results>/{dataset}/{learner}/{chain}/seed{seed}/cycle{cycle}/model.pt",
-    output:
-        large("<results>/{dataset}/{learner}/{chain}/seed{seed}/cycle{cycle}/{need}.h5"),
-    log:
-        "<logs>/{dataset}/{learner}/{chain}/seed{seed}/cycle{cycle}/{need}.log",
-    benchmark:
-        "<benchmarks>/{dataset}/{learner}/{chain}/seed{seed}/cycle{cycle}/{need}.tsv"
-    wildcard_constraints:
-        need=one_of(plugins.names("outputs")),
-    conda:
-        "../../envs/training.yaml"
-    threads: STUDY["threads"]
-    resources:
-        mem_mb=lambda w, attempt: attempt * 4000,
-        runtime=lambda w, attempt: attempt * 60,
-        gpu=gpu(STUDY["device"]),
-    params:
-        code=lambda w: settings.prediction_code(STUDY, w.learner, chains.variant(STUDY, w.chain), w.need),
-        cfg=lambda w: settings.prediction(STUDY, w.learner, chains.variant(STUDY, w.chain), w.need),
-    message:
-        "predict {wildcards.need}: {wildcards.dataset}, {wildcards.learner}, {wildcards.chain}, seed {wildcards.seed}, cycle {wildcards.cycle}"
-    shell:
-        "python -m poolflow predict --config {params.cfg:q} --code {params.code} --name"
-        " {wildcards.dataset}/{wildcards.learner}/{wildcards.chain}/seed{wildcards.seed}/cycle{wildcards.cycle}"
-        " --need {wildcards.need} --dataset {input.dataset} --pool {input.pool} --model {input.model}"
-        " --out {output} 2> {log}"
+# What a strategy needs of a plain network comes from one pass, but for cycle 0, which strategies share: there, and for
+# networks of another kind, each output has a job of its own.
+for OUTPUTS, STRATEGIES in [(("{need}",), []), *chains.predicted_together(STUDY).items()]:
+
+    rule:
+        """Outputs of a trained network for every image of the pool, such as its class probabilities."""
+        name:
+            "_".join(["predict", *OUTPUTS]).removesuffix("_{need}")
+        input:
+            dataset="<results>/{dataset}/dataset.h5",
+            pool="<results>/{dataset}/pool/seed{seed}.h5",
+            model="<results>/{dataset}/{learner}/{chain}/seed{seed}/cycle{cycle}/model.pt",
+        output:
+            [
+                large(f"<results>/{{dataset}}/{{learner}}/{{chain}}/seed{{seed}}/cycle{{cycle}}/{name}.h5")
+                for name in OUTPUTS
+            ],
+        log:
+            f"<logs>/{{dataset}}/{{learner}}/{{chain}}/seed{{seed}}/cycle{{cycle}}/{'_'.join(OUTPUTS)}.log",
+            cost=f"<benchmarks>/{{dataset}}/{{learner}}/{{chain}}/seed{{seed}}/cycle{{cycle}}/{'_'.join(OUTPUTS)}.tsv",
+        wildcard_constraints:
+            need=one_of(plugins.names("outputs")),
+            chain=f"({one_of(STUDY['initial_pools'])})/({one_of(STRATEGIES)})" if STRATEGIES else CHAIN,
+        conda:
+            "../../envs/training.yaml"
+        threads: STUDY["threads"]
+        resources:
+            mem_mb=lambda w, attempt: attempt * 4000,
+            runtime=lambda w, attempt: attempt * 60,
+            gpu=gpu(STUDY["device"]),
+        params:
+            code=lambda w, output: settings.prediction_code(
+                STUDY, w.learner, chains.variant(STUDY, w.chain), *made(output)
+            ),
+            cfg=lambda w, output: settings.prediction(STUDY, w.learner, chains.variant(STUDY, w.chain), *made(output)),
+            needs=lambda w, output: made(output),
+        message:
+            "predict {params.needs}: {wildcards.dataset}, {wildcards.learner}, {wildcards.chain}, seed {wildcards.seed}, cycle {wildcards.cycle}"
+        shell:
+            "python -m poolflow predict --config {params.cfg:q} --code {params.code} --name"
+            " {wildcards.dataset}/{wildcards.learner}/{wildcards.chain}/seed{wildcards.seed}/cycle{wildcards.cycle}"
+            " --need {params.needs} --dataset {input.dataset} --pool {input.pool} --model {input.model}"
+            " --out {output} --cost {log.cost} 2> {log[0]}"
+
+    if STRATEGIES:
+        workflow.ruleorder("_".join(["predict", *OUTPUTS]), "predict")

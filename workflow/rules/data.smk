@@ -6,8 +6,7 @@ from snakemake.caching import LOCATION_ENVVAR
 
 # With --cache, and SNAKEMAKE_OUTPUT_CACHE naming a folder, what the rules with `cache:` make is kept in that folder, and
 # other studies take it from there. Snakemake finds it by its shell command and params and those of all that it was made
-# from, not by wildcards: so a job's name, which its random numbers depend on, is one of its params. What comes out of
-# the cache has no cost to measure: Snakemake allows such a rule no benchmark, and has no way to say so for some runs only.
+# from, not by wildcards: so a job's name, which its random numbers depend on, is one of its params.
 CACHE = os.environ.get(LOCATION_ENVVAR)
 CACHED = CACHE is not None and workflow.workflow_settings.cache is not None
 if CACHED and not workflow.storage_settings.default_storage_provider:
@@ -25,8 +24,7 @@ rule download:
         "<results>/{dataset}/source.json",
     log:
         "<logs>/{dataset}/download.log",
-    benchmark:
-        "<benchmarks>/{dataset}/download.tsv"
+        cost="<benchmarks>/{dataset}/download.tsv",
     conda:
         "../../envs/training.yaml"
     threads: 1
@@ -37,7 +35,7 @@ rule download:
         "files of {wildcards.dataset}"
     shell:
         "python -m poolflow download --name {wildcards.dataset} --config {params.cfg:q} --code {params.code}"
-        ' --root "$POOLFLOW_DATA" --out {output} 2> {log}'
+        ' --root "$POOLFLOW_DATA" --out {output} --cost {log.cost} 2> {log[0]}'
 
 
 rule dataset:
@@ -49,8 +47,7 @@ rule dataset:
         "<results>/{dataset}/dataset.h5",
     log:
         "<logs>/{dataset}/dataset.log",
-    benchmark:
-        "<benchmarks>/{dataset}/dataset.tsv"
+        cost="<benchmarks>/{dataset}/dataset.tsv",
     cache: CACHED
     conda:
         "../../envs/training.yaml"
@@ -66,11 +63,7 @@ rule dataset:
         "data set {wildcards.dataset}"
     shell:
         "python -m poolflow dataset --name {params.name} --config {params.cfg:q} --code {params.code}"
-        ' --root "$POOLFLOW_DATA" --out {output} 2> {log}'
-
-
-if CACHED:
-    rules.dataset.rule._benchmark = None
+        ' --root "$POOLFLOW_DATA" --out {output} --cost {log.cost} 2> {log[0]}'
 
 
 rule pool:
@@ -81,8 +74,7 @@ rule pool:
         "<results>/{dataset}/pool/seed{seed}.h5",
     log:
         "<logs>/{dataset}/pool/seed{seed}.log",
-    benchmark:
-        "<benchmarks>/{dataset}/pool/seed{seed}.tsv"
+        cost="<benchmarks>/{dataset}/pool/seed{seed}.tsv",
     conda:
         "../../envs/analysis.yaml"
     threads: 1
@@ -97,4 +89,4 @@ rule pool:
         "pool of {wildcards.dataset}, seed {wildcards.seed}"
     shell:
         "python -m poolflow pool --name {params.name} --config {params.cfg:q} --code {params.code}"
-        " --dataset {input} --out {output} 2> {log}"
+        " --dataset {input} --out {output} --cost {log.cost} 2> {log[0]}"

@@ -11,8 +11,7 @@ rule initial_pool:
         "<results>/{dataset}/{learner}/{initial_pool}/seed{seed}/cycle0/labeled.h5",
     log:
         "<logs>/{dataset}/{learner}/{initial_pool}/seed{seed}/cycle0/initial_pool.log",
-    benchmark:
-        "<benchmarks>/{dataset}/{learner}/{initial_pool}/seed{seed}/cycle0/initial_pool.tsv"
+        cost="<benchmarks>/{dataset}/{learner}/{initial_pool}/seed{seed}/cycle0/initial_pool.tsv",
     conda:
         "../../envs/analysis.yaml"
     threads: STUDY["threads"]
@@ -28,4 +27,4 @@ rule initial_pool:
         "python -m poolflow initial_pool"
         " --name {wildcards.dataset}/{wildcards.initial_pool}/seed{wildcards.seed}"
         " --config {params.cfg:q} --code {params.code}"
-        " --dataset {input.dataset} --pool {input.pool} --needs {input.needs} --out {output} 2> {log}"
+        " --dataset {input.dataset} --pool {input.pool} --needs {input.needs} --out {output} --cost {log.cost} 2> {log[0]}"

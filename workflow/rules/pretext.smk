@@ -12,8 +12,7 @@ rule pretrain:
         losses="<results>/{dataset}/pretext/{task}/seed{seed}/losses.csv",
     log:
         "<logs>/{dataset}/pretext/{task}/seed{seed}/pretrain.log",
-    benchmark:
-        "<benchmarks>/{dataset}/pretext/{task}/seed{seed}/pretrain.tsv"
+        cost="<benchmarks>/{dataset}/pretext/{task}/seed{seed}/pretrain.tsv",
     cache: CACHED
     conda:
         "../../envs/training.yaml"
@@ -31,7 +30,7 @@ rule pretrain:
     shell:
         "python -m poolflow pretrain --name {params.name}"
         " --config {params.cfg:q} --code {params.code} --dataset {input.dataset} --pool {input.pool} --of {input.of}"
-        " --model {output.model} --losses {output.losses} 2> {log}"
+        " --model {output.model} --losses {output.losses} --cost {log.cost} 2> {log[0]}"
 
 
 rule pretext_output:
@@ -45,8 +44,7 @@ rule pretext_output:
         "<results>/{dataset}/pretext/{task}/seed{seed}/{need}.h5",
     log:
         "<logs>/{dataset}/pretext/{task}/seed{seed}/{need}.log",
-    benchmark:
-        "<benchmarks>/{dataset}/pretext/{task}/seed{seed}/{need}.tsv"
+        cost="<benchmarks>/{dataset}/pretext/{task}/seed{seed}/{need}.tsv",
     wildcard_constraints:
         need="features|scores|clusters",
     cache: CACHED
@@ -67,8 +65,4 @@ rule pretext_output:
     shell:
         "python -m poolflow pretext_output --name {params.name}"
         " --config {params.cfg:q} --code {params.code} --need {params.need} --dataset {input.dataset}"
-        " --pool {input.pool} --model {input.model} --of {input.of} --out {output} 2> {log}"
-
-
-if CACHED:
-    rules.pretrain.rule._benchmark = rules.pretext_output.rule._benchmark = None
+        " --pool {input.pool} --model {input.model} --of {input.of} --out {output} --cost {log.cost} 2> {log[0]}"

@@ -9,8 +9,7 @@ rule table:
         "<results>/{table}.csv",
     log:
         "<logs>/{table}.log",
-    benchmark:
-        "<benchmarks>/{table}.tsv"
+        cost="<benchmarks>/{table}.tsv",
     conda:
         "../../envs/analysis.yaml"
     threads: 1
@@ -24,7 +23,7 @@ rule table:
         "{wildcards.table}.csv"
     shell:
         "python -m poolflow table --name {wildcards.table} --config {params.cfg:q} --code {params.code}"
-        " --out {output} 2> {log}"
+        " --out {output} --cost {log.cost} 2> {log[0]}"
 
 
 rule figure:
@@ -35,8 +34,7 @@ rule figure:
         "<results>/figures/{figure}.{format}",
     log:
         "<logs>/figures/{figure}.{format}.log",
-    benchmark:
-        "<benchmarks>/figures/{figure}.{format}.tsv"
+        cost="<benchmarks>/figures/{figure}.{format}.tsv",
     wildcard_constraints:
         format="png|svg",
     conda:
@@ -52,7 +50,7 @@ rule figure:
         "figures/{wildcards.figure}.{wildcards.format}"
     shell:
         "python -m poolflow figure --name {wildcards.figure} --config {params.cfg:q} --code {params.code}"
-        " --out {output} 2> {log}"
+        " --out {output} --cost {log.cost} 2> {log[0]}"
 
 
 rule tsne:
@@ -65,8 +63,7 @@ rule tsne:
         "<results>/{dataset}/pretext/{task}/seed{seed}/tsne.h5",
     log:
         "<logs>/{dataset}/pretext/{task}/seed{seed}/tsne.log",
-    benchmark:
-        "<benchmarks>/{dataset}/pretext/{task}/seed{seed}/tsne.tsv"
+        cost="<benchmarks>/{dataset}/pretext/{task}/seed{seed}/tsne.tsv",
     conda:
         "../../envs/analysis.yaml"
     threads: 1
@@ -81,4 +78,4 @@ rule tsne:
     shell:
         "python -m poolflow tsne --name {wildcards.dataset}/pretext/{wildcards.task}/seed{wildcards.seed}"
         " --config {params.cfg:q} --code {params.code} --pool {input.pool} --features {input.features}"
-        " --labeled {input.labeled} --out {output} 2> {log}"
+        " --labeled {input.labeled} --out {output} --cost {log.cost} 2> {log[0]}"

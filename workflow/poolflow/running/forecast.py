@@ -158,8 +158,8 @@ def rule_files(rules):
     """
     found = {}
     for rule in rules:
-        if rule.benchmark:
-            paths = [re.sub(r"\{(\w+),[^{}]*\}", r"{\1}", str(path)) for path in (rule.benchmark, *rule.output)]
+        if cost := rule.log.get("cost"):
+            paths = [re.sub(r"\{(\w+),[^{}]*\}", r"{\1}", str(path)) for path in (cost, *rule.output)]
             benchmark, *outputs = (path.split("/", 2)[2] for path in paths)
             found[rule.name] = benchmark.removeprefix("benchmarks/"), tuple(outputs)
     return dict(sorted(found.items(), key=lambda item: "{" in item[1][0].rpartition("/")[2]))
@@ -203,7 +203,7 @@ def matching(path):
 
 
 def number(text):
-    """Return a number of a benchmark file, None for what Snakemake could not measure."""
+    """Return a number of a benchmark file, None for what was not measured."""
     try:
         return float(text)
     except ValueError:
@@ -343,8 +343,6 @@ def notes(jobs, costs, cores, gpus):
         f"Wall time: {wall} on {on} (list scheduling); the longest chain of jobs alone: {chain}.",
         f"Disk: what is written; it replaces {bytes_(replaced)} of files that are there. Memory: the largest job's.",
     ]
-    if any(cost["cpu"][0] == 0 and cost["cpu"][2] for cost in costs):
-        lines.append("CPU time: Snakemake measures none of jobs under about half a second.")
     if any(cost["cpu"][1] in ("alike", "rule", "unknown") for cost in costs):
         lines.append(
             "Earlier jobs: own = the same job; alike = jobs of the same names; rule = other jobs of the rule; unknown ="

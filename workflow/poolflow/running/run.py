@@ -10,14 +10,15 @@ from importlib import import_module
 from threadpoolctl import threadpool_limits
 
 from poolflow.job import Job, StageError
-from poolflow.running import gpus
+from poolflow.running import cost, gpus
 
 
 def run(stage, arguments):
     """Call `main(job, ...)` of a stage with the options of a command line.
 
     Each parameter of `main` after `job` is a required option of the same name, or with the default () a list of any
-    length; `--name`, `--config` (JSON) and `--code` make the job. A `StageError`, a full disk, an unreadable file or
+    length; `--name`, `--config` (JSON) and `--code` make the job. `--cost` names a file for the time and memory that it
+    took, which is written when it succeeds. A `StageError`, a full disk, an unreadable file or
     too little memory ends the process with status 1 and one line; anything else is a bug and shows its traceback.
     """
     main = import_module(f"poolflow.stages.{stage}").main
@@ -25,6 +26,7 @@ def run(stage, arguments):
     parser.add_argument("--name", required=True, help="data set/learner/initial pool/strategy/seed/cycle")
     parser.add_argument("--config", required=True, type=json.loads, help="the settings that this stage reads")
     parser.add_argument("--code", default="", help="digest of the code, kept in the output's attributes")
+    parser.add_argument("--cost", help="file for what the job cost: seconds, memory")
     options = dict(list(inspect.signature(main).parameters.items())[1:])
     for option, parameter in options.items():
         several = {"nargs": "*", "default": ()} if parameter.default == () else {"required": True}
@@ -38,6 +40,8 @@ def run(stage, arguments):
         gpus.use_one(job.config)
         with threadpool_limits(threads):  # for those that are loaded already
             main(job, **{option: getattr(args, option) for option in options})
+        if args.cost:
+            cost.write(args.cost)
     except (StageError, OSError) as error:
         message = str(error)
     except Exception as error:

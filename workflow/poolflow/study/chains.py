@@ -21,6 +21,26 @@ def needs_of_network(study, strategy):
     return [need for need in entry["facts"]["NEEDS"] if need not in other]
 
 
+@cache
+def plain_outputs(study, strategy):
+    """Return the outputs that a strategy uses and any network has, which come from one pass over the pool; sorted."""
+    needs = [need for need in needs_of_network(study, strategy) if need != "model"]
+    return tuple(sorted(need for need in needs if "VARIANT" not in plugins.literals("outputs", need)))
+
+
+def predicted_together(study):
+    """Return {outputs: strategies}: the sets of two or more outputs that one job predicts after cycle 0.
+
+    In cycle 0, which all strategies share, each output has a job of its own: another strategy must not remake what is
+    there.
+    """
+    found = {}
+    for strategy in study["strategies"]:
+        if len(outputs := plain_outputs(study, strategy)) > 1:
+            found.setdefault(outputs, []).append(strategy)
+    return found
+
+
 def variant(study, chain):
     """Return the variant of the network that a chain trains, "" for none."""
     pool, _, strategy = chain.partition("/")

@@ -210,15 +210,16 @@ def training_code(study, learner, variant):
 
 
 @cache
-def prediction(study, learner, variant, need):
-    """Return the settings of one output of a learner's network."""
+def prediction(study, learner, variant, *needs):
+    """Return the settings of outputs of a learner's network."""
     training = study["learners"][learner]["training"]
-    settings = {key: value for key, value in training.items() if key in plugins.parameters("outputs", need)}
+    settings = {need: {k: training[k] for k in training if k in plugins.parameters("outputs", need)} for need in needs}
     precision = training["precision"]
     return block(**network(study, learner, variant), precision=precision, settings=settings, seed=study["seed"])
 
 
 @cache
-def prediction_code(study, learner, variant, need):
-    """Return the digest of one output of a learner's network."""
-    return code("predict", ("outputs", need), *network_plugins(study, learner, variant))
+def prediction_code(study, learner, variant, *needs):
+    """Return the digest of outputs of a learner's network."""
+    outputs = [("outputs", need) for need in needs]
+    return code("predict", *outputs, *network_plugins(study, learner, variant))
