@@ -16,6 +16,7 @@ import yaml
 from filelock import FileLock
 
 from poolflow.job import Job
+from poolflow.running import warm
 from poolflow.stages import dataset
 from poolflow.study.config import load_schema, with_defaults
 
@@ -175,11 +176,23 @@ def cycle0(study):
     return {"dataset": study / "dataset.h5", "pool": study / "pool/seed0.h5", "labeled": labeled}
 
 
+@pytest.fixture(scope="session")
+def forked():
+    """Return the arguments of a Python that has its process forked from a warm one; none where there are no such."""
+    failures = []
+    yield warm.listen(failures.append) if warm.possible() else []
+    assert not failures
+
+
 @pytest.fixture
-def stage(tmp_path):
-    """Return a function that runs a stage in a process of its own, as a rule does."""
+def stage(tmp_path, forked):
+    """Return a function that runs a stage in a process of its own, as a rule does.
+
+    With a program `args` before it, or arguments for `python`, it is not a forked one.
+    """
 
     def run(name, config, *args, job="digits/small_cnn/random/entropy/seed0/cycle1", python=(), **options):
+        python = python or (() if args else forked)
         command = [sys.executable, *python, "-m", "poolflow", name, "--name", job, "--config", json.dumps(config)]
         for option, value in (DRAWS.get(name, {}) | options).items():
             command += [f"--{option.replace('_', '-')}", str(value)]

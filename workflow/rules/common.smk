@@ -77,9 +77,9 @@ wildcard_constraints:
     figure=one_of(FIGURES),
 
 
-def made(output):
-    """Return what the files of a job's output hold, by their names."""
-    return [Path(path).stem for path in output]
+def predicted(w, outputs):
+    """Return what the outputs of a job depend on: the study, the learner, the variant, and the outputs' names."""
+    return STUDY, w.learner, chains.variant(STUDY, w.chain), *(name.format(**w) for name in outputs)
 
 
 def large(path):

@@ -107,11 +107,10 @@ for OUTPUTS, STRATEGIES in [(("{need}",), []), *chains.predicted_together(STUDY)
             runtime=lambda w, attempt: attempt * 60,
             gpu=gpu(STUDY["device"]),
         params:
-            code=lambda w, output: settings.prediction_code(
-                STUDY, w.learner, chains.variant(STUDY, w.chain), *made(output)
-            ),
-            cfg=lambda w, output: settings.prediction(STUDY, w.learner, chains.variant(STUDY, w.chain), *made(output)),
-            needs=lambda w, output: made(output),
+            # Not by `output`: Snakemake would not watch what depends on it.
+            code=lambda w, outputs=OUTPUTS: settings.prediction_code(*predicted(w, outputs)),
+            cfg=lambda w, outputs=OUTPUTS: settings.prediction(*predicted(w, outputs)),
+            needs=lambda w, outputs=OUTPUTS: predicted(w, outputs)[3:],
         message:
             "predict {params.needs}: {wildcards.dataset}, {wildcards.learner}, {wildcards.chain}, seed {wildcards.seed}, cycle {wildcards.cycle}"
         shell:

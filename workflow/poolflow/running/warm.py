@@ -19,7 +19,7 @@ import struct
 import sys
 import threading
 from pathlib import Path
-from shlex import quote
+from shlex import join, quote
 
 SWITCH = "POOLFLOW_WARM"
 PATIENCE = 60  # seconds that a job waits for its process: a slow disk may take half of them to import torch
@@ -35,17 +35,23 @@ def use(shell, prefix, say):
 
     `say` is called with the reason, once, when they start the ordinary way from then on.
     """
-    token = secrets.token_hex(8)
 
     def failed(reason):
         shell.prefix(prefix)
         say(f"Warm processes: {reason}. Jobs start the ordinary way from here on, with the same results.")
 
-    watch = Watch(token, failed)
-    client = f"python -I -S {quote(str(Path(__file__).with_name('client.py')))} {token} {PATIENCE}"
-    # An alias holds from the next line on.
-    shell.prefix(f"{prefix}shopt -s expand_aliases; alias python={quote(client)}\n")
-    threading.Thread(target=watch.run, name="warm processes", daemon=True).start()
+    client = join(["python", *listen(failed)])
+    shell.prefix(f"{prefix}shopt -s expand_aliases; alias python={quote(client)}\n")  # holds from the next line on
+
+
+def listen(failed):
+    """Be the process that servers live with, from a thread, and return the arguments of Python that make it a client.
+
+    `failed` is called with the reason, once, when a client had to do without; there is no server from then on.
+    """
+    token = secrets.token_hex(8)
+    threading.Thread(target=Watch(token, failed).run, name="warm processes", daemon=True).start()
+    return ["-I", "-S", str(Path(__file__).with_name("client.py")), token, str(PATIENCE)]
 
 
 class Watch:
