@@ -1,4 +1,4 @@
-"""Overlap over the cycles: what labelled sets from different initial pools share, all pairs and each with the random one.
+"""Overlap over the cycles: what labelled sets from different initial pools share, all pairs, and each with random.
 
 The first panel has the average over all pairs, a line for each strategy; where the study has the initial pool `random`
 and a third one, a panel for each strategy follows, with a line for each other pool against it. Dashed: two random sets.
