@@ -87,8 +87,8 @@ def test_a_study_does_what_its_comment_says(name):
 
 @pytest.mark.parametrize("name", STUDIES)
 def test_a_study_s_own_networks_run_where_the_study_does(name):
-    """A strategy that trains networks of its own does it on the CPU unless told: in a study for a GPU that takes days."""
-    header, study = opened(name)
+    """A strategy that trains networks of its own does it on the CPU unless told, which takes days."""
+    _, study = opened(name)
     for entry in study["strategies"].values():
         if "device" in (entry["parameters"] | ({"device": ""} if entry["plugin"] == "vaal" else {})):
             assert entry["parameters"]["device"] == "auto"

@@ -1,8 +1,8 @@
 """Learning curves: mean (line) and standard deviation (band) over the seeds against the number of labels.
 
-`by_strategy` has a panel for each query strategy and a line for each initial pool, `by_pool` the reverse. A point is a
-cycle: where the seeds have different numbers of labels, at their mean. A cycle that brought no label in any seed, as its
-images have no answer yet, is another training on the labels of the last one, and is left out.
+`by_strategy` has a panel for each query strategy and a line for each initial pool, `by_pool` the reverse. A point is
+a cycle: where the seeds have different numbers of labels, at their mean. A cycle that brought no label in any seed,
+as its images have no answer yet, is another training on the labels of the last one, and is left out.
 """
 
 import seaborn as sns
