@@ -1,5 +1,6 @@
 """Mistakes in a config: one line each, with the key, what was found and what to write."""
 
+import numpy as np
 import pytest
 import yaml
 from conftest import ROOT, Project
@@ -479,8 +480,16 @@ def test_recipes_have_the_numbers_of_the_papers():
     assert values("geifman2017_mnist", "optimizer", "flip") == ("adam", False)
     cosine = ("epochs", "learning_rate", "schedule", "schedule_epochs", "weight_decay", "momentum", "nesterov", "ema")
     assert values("simeoni2019", *cosine) == (200, 0.2, "cosine", 210, 0.0002, 0.9, True, 0.999)
-    updates = ("iterations", "batch_size", "learning_rate", "momentum", "weight_decay", "replay", "warm_start")
-    assert values("kaeding2016", *updates) == (1000, 64, 0.0001, 0.9, 0.0005, 0.9, True)
+    # RandomResizedCrop(64) in the place of the crops of CIFAR.
+    assert values("chandra2021_cifar", "crop", "resized_crop", "flip") == (4, 0, True)
+    assert values("chandra2021_tiny", "crop", "resized_crop", "flip") == (0, 0.08, True)
+    updates = ("iterations", "batch_size", "momentum", "weight_decay", "replay", "warm_start")
+    assert values("kaeding2016", *updates) == (1000, 64, 0.9, 0.0005, 0.9, True)
+    # 1e-4 for pixels in 0..255; the standard deviations of the channels of CIFAR-100 are .267, .256, .276 of that.
+    assert values("kaeding2016", "learning_rate")[0] == pytest.approx(
+        1e-4 * 255 * np.mean([0.267, 0.256, 0.276]), rel=0.01
+    )
+    assert values("kaeding2016", "first_epochs")[0] > 0
 
 
 @pytest.mark.parametrize("path", sorted(ROOT.glob("studies/*.yaml")), ids=lambda path: path.stem)

@@ -2,12 +2,16 @@
 
 import itertools
 import json
+from types import SimpleNamespace
 
 import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
 import pytest
+import seaborn as sns
 from helpers import report, write_h5, write_pool
+from matplotlib import colors
+from PIL import Image
 from toy import C, N, write_dataset, write_labeled
 
 from poolflow.data.known_pool import KnownPool
@@ -151,6 +155,37 @@ def test_the_marked_points_are_those_of_the_pool(toy):
     assert [panel.get_title() for panel in figure.axes] == ["a (11 of 12 images)", "b (12 images)"]
 
 
+@pytest.mark.parametrize("classes", [2, 10, 11, 20])
+def test_the_classes_of_a_map_can_be_told_apart(classes):
+    """By ten colours that are far from one another, and beyond ten by the marker too, in the legend and the panels."""
+    labels, points = np.arange(40) % classes, np.random.default_rng(0).normal(size=(40, 2))
+    known = SimpleNamespace(names=[f"c{i}" for i in range(classes)], classes=labels)
+    figure = pool_map.scatter(points, np.arange(40), known, {"a": np.arange(40)}, "toy")
+    handles = figure.legends[0].legend_handles
+    shown = [(colors.to_rgb(handle.get_color()), handle.get_marker()) for handle in handles]
+    assert len(set(shown)) == classes
+    for (first, marker), (other, its) in itertools.combinations(shown, 2):
+        assert marker != its or np.abs(np.subtract(first, other)).max() > 0.2
+    drawn = {}
+    for collection in figure.axes[0].collections[1:]:
+        for point, face in zip(collection.get_offsets(), collection.get_facecolors(), strict=True):
+            label = labels[np.flatnonzero((points == point).all(axis=1))[0]]
+            drawn.setdefault(label, set()).add((tuple(face[:3]), collection.get_paths()[0].vertices.tobytes()))
+    assert all(len(styles) == 1 for styles in drawn.values())
+    assert len(set.union(*drawn.values())) == len(drawn) == classes
+
+
+def test_a_map_is_written_in_all_its_colours(toy):
+    """A file of a palette would put colours of different classes together."""
+    path = toy.figure("toy/pools/tsne_inputs")
+    with Image.open(path) as image:
+        assert image.mode == "RGBA"
+        pixels = np.asarray(image.convert("RGB")).reshape(-1, 3)
+    found = {tuple(pixel) for pixel in np.unique(pixels, axis=0)}
+    expected = [tuple(round(255 * value) for value in colour) for colour in sns.color_palette("tab10", C)]
+    assert found.issuperset(expected)
+
+
 @pytest.mark.parametrize(
     ("rows", "embedding", "message"),
     [
@@ -208,14 +243,61 @@ def test_a_metric_that_no_image_gives_is_named(toy):
         toy.figure("toy/net/by_pool", figures={"metric": "validation_loss"})
 
 
-def test_the_overlap_is_drawn_for_each_strategy_beside_chance(toy):
-    table = toy.table("overlap_cycles")
-    axes = overlap_cycles.lines(table, "toy, net").axes[0]
+@pytest.mark.parametrize("answered", [(12, 12, 18), (12, 15, 15)])
+def test_a_cycle_without_new_labels_is_neither_drawn_nor_averaged_with_the_one_before(table, answered):
+    """The images of one cycle have no label yet: its accuracy is that of another training on the same labels."""
+    first = table[table.cycle == 0]
+    cycles = [first.assign(cycle=cycle, labeled=size) for cycle, size in enumerate(answered)]
+    for cycle, rows in enumerate(cycles):
+        rows["test_accuracy"] = 0.1 * cycle + 0.01 * rows.seed
+    figure = learning_curves.curves(pd.concat(cycles), "strategy", "initial_pool", "test_accuracy", "toy")
+    for drawn in figure.axes[0].lines[:3]:
+        kept = [0, 2] if answered[1] == 12 else [0, 1]
+        np.testing.assert_allclose(drawn.get_xdata(), [answered[cycle] for cycle in kept])
+        np.testing.assert_allclose(drawn.get_ydata(), [10 * cycle + 0.5 for cycle in kept])
+
+
+def test_a_point_is_a_cycle_whatever_its_number_of_labels(table):
+    """One seed has 12 and 16 labels, the other 14 and 20: means at 13 and 18, not four points of one seed each."""
+    table["labeled"] = [
+        {(0, 0): 12, (0, 1): 16, (1, 0): 14, (1, 1): 20}[key] for key in zip(table.seed, table.cycle, strict=True)
+    ]
+    figure = learning_curves.curves(table, "strategy", "initial_pool", "test_accuracy", "toy")
+    rows = table[(table.strategy == "s") & (table.initial_pool == "a")]
+    np.testing.assert_allclose(figure.axes[0].lines[0].get_xdata(), [13, 18])
+    np.testing.assert_allclose(figure.axes[0].lines[0].get_ydata(), 100 * rows.groupby("cycle").test_accuracy.mean())
+
+
+def overlaps(toy):
+    """Return the toy study's overlap, as a figure reads it."""
+    toy.table("overlap_cycles")
+    return pd.read_csv(toy.root / "overlap_cycles.csv", keep_default_na=False, na_values={"share_std": [""]})
+
+
+def test_the_overlap_of_all_pairs_is_drawn_for_each_strategy_beside_chance(toy):
+    table = overlaps(toy)
+    figure = overlap_cycles.lines(table, "toy, net")
+    assert len(figure.axes) == 1  # there is no pool `random`
+    axes, together = figure.axes[0], table[table.initial_pool == ""]
     assert [line.get_label() for line in axes.lines] == ["s", "t", "two random sets"]
     for line, strategy in zip(axes.lines, "st", strict=False):
-        np.testing.assert_allclose(line.get_ydata(), 100 * table[table.strategy == strategy].share_mean)
+        np.testing.assert_allclose(line.get_ydata(), 100 * together[together.strategy == strategy].share_mean)
     np.testing.assert_allclose(axes.lines[2].get_xydata(), [[12, 20], [18, 30]])
-    assert axes.get_title().startswith("toy, net: ")
+    assert figure.get_suptitle().startswith("toy, net: ")
+
+
+def test_the_overlap_of_each_pool_with_the_random_one_is_drawn_for_each_strategy(toy):
+    """Of a, b and c, b called `random`: it stands second in one pair and first in the other."""
+    table = overlaps(toy).replace({"initial_pool": {"b": "random"}, "other_pool": {"b": "random"}})
+    figure = overlap_cycles.lines(table, "toy, net")
+    panels = [axes for axes in figure.axes if axes.get_visible()]
+    titles = ["all pairs of initial pools", "s: against random", "t: against random"]
+    assert [axes.get_title() for axes in panels] == titles
+    # t: a = 0..11 and 19..24, b = 6..17 and 25..30, c = 30..41 and 49..54.
+    expected = {"a": [600 / 12, 600 / 18], "c": [0, 100 / 18]}
+    assert [line.get_label() for line in panels[2].lines] == [*expected, "two random sets"]
+    for line, values in zip(panels[2].lines, expected.values(), strict=False):
+        np.testing.assert_allclose(line.get_ydata(), values, rtol=1e-5)
 
 
 # Broken files

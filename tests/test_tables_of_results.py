@@ -167,8 +167,10 @@ def test_classes_are_those_of_the_pool_in_its_order(tmp_path):
 
 def test_overlap_over_the_cycles(toy):
     table = toy.table("overlap_cycles")
-    assert list(table.columns[:4]) == ["dataset", "learner", "strategy", "cycle"]
-    table = table.set_index(["strategy", "cycle"])
+    keys = ["dataset", "learner", "strategy", "initial_pool", "other_pool", "cycle"]
+    assert list(table.columns[:6]) == keys
+    every = table.set_index(keys[2:]).sort_index()
+    table = table[table.initial_pool.isna()].set_index(["strategy", "cycle"])  # empty: all pairs
     assert table.labeled.tolist() == [12, 18] * 2
     assert table.seeds.tolist() == [2] * 4
     np.testing.assert_allclose(table.random_share, [12 / 60, 18 / 60] * 2)
@@ -177,6 +179,10 @@ def test_overlap_over_the_cycles(toy):
     # s, cycle 1: a = 0..17, b = 6..23, c = 30..47. t: a = 0..11 and 19..24, b = 6..17 and 25..30, c = 30..41, 49..54.
     np.testing.assert_allclose(table.share_mean[("s", 1)], (12 / 18 + 0 + 0) / 3, rtol=1e-5)
     np.testing.assert_allclose(table.share_mean[("t", 1)], (6 / 18 + 0 + 1 / 18) / 3, rtol=1e-5)
+    # And each pair by itself.
+    for pair, share in {("a", "b"): (6 / 12, 6 / 18), ("a", "c"): (0, 0), ("b", "c"): (0, 1 / 18)}.items():
+        np.testing.assert_allclose(every.share_mean["t", *pair], share, rtol=1e-5)
+    assert len(every) == 2 * 2 * 4
 
 
 def test_labelled_sets_of_different_sizes_are_not_compared(toy):

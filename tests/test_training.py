@@ -10,12 +10,15 @@ import pytest
 import torch
 from conftest import NETWORK, POOL, PREDICT, TRAIN, TRAINING
 from learning import NORMALISE, clusters, train
+from sklearn.datasets import load_digits
 
 from poolflow.job import Job, StageError
+from poolflow.learners import supervised
 from poolflow.learners.supervised import draw_batches
 from poolflow.outputs.mc_probs import stochastic
 from poolflow.stages import predict
-from poolflow.training import augmentation, loop, networks
+from poolflow.study.config import recipes
+from poolflow.training import augmentation, loop, networks, views
 from poolflow.training.device import device
 from poolflow.training.evaluation import evaluate, log_probs
 
@@ -508,6 +511,52 @@ def test_dropout_inside_a_network_is_drawn_anew_in_each_pass():
         assert len(count) == calls
         assert all(not torch.equal(samples[0], other) for other in samples[1:])
         assert not any(module.training for module in network.modules() if "Norm" in type(module).__name__)
+
+
+def test_cycle_0_may_be_trained_for_another_length_than_the_cycles_after_it(learner):
+    """As where a network is pretrained on the first labels and then updated so many times a cycle."""
+    lengths = {"iterations": 6, "first_epochs": 7}
+    model, first = learner("first", **lengths)
+    # 10 images in batches of 8 are 2 updates an epoch; then 15 images, also 2.
+    then = [learner("then", "random/entropy/seed0/cycle1", start=model, **lengths)[1], learner("none", iterations=6)[1]]
+    assert first["epochs"] == [7]
+    assert [metrics["epochs"] for metrics in then] == [[3], [3]]
+
+
+def test_the_network_of_kaeding_et_al_learns():
+    """The paper's learning rate, for pixels in 0..255, leaves it near chance on inputs of unit variance."""
+    digits = load_digits()
+    images = torch.from_numpy((digits.images * 255 / 16).astype(np.uint8)[..., None])
+    labels, pixels = torch.from_numpy(digits.target), digits.images / 16
+    normalise = networks.Normalise(np.array([pixels.mean()]), np.array([pixels.std()]), torch.device("cpu"))
+    torch.manual_seed(0)
+    network = networks.build(NETWORK | {"network": "mlp", "parameters": {"layers": 2}}, (8, 8, 1), 10)
+    train(network, images[:1000], labels[:1000], normalise=normalise, **recipes()["kaeding2016"])
+    assert evaluate([network], normalise, images[1000:], labels[1000:], "float32")["accuracy"] > 0.9
+
+
+def test_a_resized_crop_is_torchvision_s():
+    """Of images of three straight ramps each pixel tells where it came from: a crop of the area and ratio asked for."""
+    from torchvision.transforms import RandomResizedCrop
+    from torchvision.transforms.functional import resized_crop as published
+
+    down, right = np.mgrid[:40, :40] * 6 + 5
+    images = torch.from_numpy(np.stack([down, right, down], axis=-1).astype(np.uint8)).repeat(300, 1, 1, 1)
+    torch.manual_seed(0)
+    found = supervised.resized_crop(images, 0.08)
+    assert found.shape == images.shape
+    assert found.dtype == torch.uint8
+    torch.manual_seed(0)
+    boxes = views.draw_boxes(300, 40, 40, 0.08)
+    original = images[0].permute(2, 0, 1)
+    for box, image in zip(boxes.T.tolist(), found, strict=True):
+        expected = published(original, *box, [40, 40], antialias=False).permute(1, 2, 0)
+        assert (image.int() - expected.int()).abs().max() <= 1
+    areas = (boxes[2] * boxes[3] / 1600).numpy()
+    theirs = [RandomResizedCrop.get_params(original, (0.08, 1), (3 / 4, 4 / 3)) for _ in range(3000)]
+    np.testing.assert_allclose(areas.mean(), np.mean([box[2] * box[3] / 1600 for box in theirs]), atol=0.05)
+    assert areas.min() < 0.15
+    assert supervised.resized_crop(images, 0) is images
 
 
 def test_a_warm_start_goes_on_from_the_last_weights(learner):

@@ -1,6 +1,8 @@
 """Learning curves: mean (line) and standard deviation (band) over the seeds against the number of labels.
 
-`by_strategy` has a panel for each query strategy and a line for each initial pool, `by_pool` the reverse.
+`by_strategy` has a panel for each query strategy and a line for each initial pool, `by_pool` the reverse. A point is
+a cycle: where the seeds have different numbers of labels, at their mean. A cycle that brought no label in any seed,
+as its images have no answer yet, is another training on the labels of the last one, and is left out.
 """
 
 import seaborn as sns
@@ -25,14 +27,24 @@ def draw(results, metric, title):
     return curves(table, panel, line, metric, title or f"{results.names['dataset']}, {results.names['learner']}")
 
 
+def points(table, chain):
+    """Return the rows of cycles that brought labels, with the mean over the seeds as the number `labeled` of each."""
+    table = table.sort_values("cycle", kind="stable")
+    new = table.groupby([*chain, "seed"], sort=False).labeled.diff() != 0  # in the first cycle it is not a number
+    cycles = table.groupby([*chain, "cycle"], sort=False)
+    mean = cycles.labeled.transform("mean")
+    return table.assign(labeled=mean)[new.groupby([table[key] for key in [*chain, "cycle"]]).transform("any")]
+
+
 def curves(table, panel, line, metric, title):
     """Return the figure of `metric` over the number labelled, a panel for each `panel` and a line for each `line`.
 
     Where there is cycle 0 alone, the points of a panel stand side by side.
     """
     part, _, kind = metric.partition("_")
-    table = table.assign(value=table[metric] * (100 if kind == "accuracy" else 1))
     x = "labeled" if table.cycle.any() else line
+    seeds = table.seed.nunique()
+    table = points(table.assign(value=table[metric] * (100 if kind == "accuracy" else 1)), [panel, line])
     sns.set_theme(style="whitegrid", context="paper")
     grid = sns.relplot(
         data=table,
@@ -56,6 +68,5 @@ def curves(table, panel, line, metric, title):
         grid.tick_params(axis="x", labelrotation=90)
     grid.set_titles(panel.replace("_", " ") + ": {col_name}")
     grid.legend.set_title(line.replace("_", " "))
-    seeds = table.seed.nunique()
     grid.figure.suptitle(f"{title}: mean ± std over {seeds} seed{'s'[: seeds > 1]}", y=1.02)
     return grid.figure

@@ -5,6 +5,7 @@ import math
 import torch
 import torch.nn.functional as F
 
+from poolflow.training import views
 from poolflow.training.augmentation import augment, cutout
 
 
@@ -24,7 +25,8 @@ class Learner:
 
     def inputs(self, rows):
         """Return the augmented and normalised images of some rows."""
-        return cutout(self.normalise(augment(self.images[rows], self.training)), self.training["cutout"])
+        images = resized_crop(augment(self.images[rows], self.training), self.training["resized_crop"])
+        return cutout(self.normalise(images), self.training["cutout"])
 
     def losses(self, forward, rows):
         """Return the cross-entropy of each row, (m,) in nats."""
@@ -34,6 +36,17 @@ class Learner:
     def metrics(self):
         """Return no further metrics."""
         return {}
+
+
+def resized_crop(images, least):
+    """Return uint8 images (n, H, W, C), each a random crop of at least that part of its area, resized to the whole.
+
+    As torchvision's RandomResizedCrop on tensors; 0 leaves the images as they are.
+    """
+    if not least:
+        return images
+    crops = views.view(views.unit(images), crop=least, flip=False, blur=0, jitter=0, grey=0)
+    return crops.mul_(255).round_().to(torch.uint8).permute(0, 2, 3, 1)
 
 
 def draw_batches(n, steps, replay, new):

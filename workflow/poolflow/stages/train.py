@@ -33,10 +33,10 @@ def main(job, draws, dataset, pool, labeled, model, metrics, start=()):
     loops. Acquired images without a label are not trained on. An ensemble's accuracies and losses are the means of its
     members', as those of a single network are; what the members reach together has `ensemble` in its name.
     """
-    config, training = job.config, job.config["training"]
-    paired = dataclasses.replace(job, name=draws)
+    config, paired = job.config, dataclasses.replace(job, name=draws)
     device = device_of(config)
     rows, _, cycles = read_labeled(labeled)
+    training = of_cycle(config["training"], cycles.max())
     candidates = Candidates(pool)
     with store.read(dataset) as file:
         mean, std = file.attrs["mean"], file.attrs["std"]
@@ -96,6 +96,13 @@ def main(job, draws, dataset, pool, labeled, model, metrics, start=()):
     states = [{key: value.cpu() for key, value in network.state_dict().items()} for network in members]
     weights.save({"states": states, "provenance": job.provenance()}, model)
     store.write_json(metrics, job, result)
+
+
+def of_cycle(training, cycle):
+    """Return the settings of a cycle's training: in cycle 0 `first_epochs`, where given, are its length."""
+    if cycle == 0 and training["first_epochs"]:
+        return training | {"epochs": training["first_epochs"], "iterations": 0}
+    return training
 
 
 def write_pseudo_labels(path, job, learner, labels):

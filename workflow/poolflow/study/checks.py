@@ -52,7 +52,7 @@ def check_training(study, problems):
                     f"learners.{learner}: the strategy {name} needs a network with {variant}, which {entry['plugin']} "
                     "does not go with"
                 )
-        augmented = [key for key in ("crop", "flip", "cutout", "randaugment") if training[key]]
+        augmented = [key for key in ("crop", "flip", "resized_crop", "cutout", "randaugment") if training[key]]
         for name, dataset in study["datasets"].items():
             data = dataset["facts"]
             check_network(f"learners.{learner}", entry["network"], name, data, problems)

@@ -1,7 +1,9 @@
 """Learning curves: every chain, seed and cycle with its number of labels, accuracies, losses and seconds.
 
-Accuracies are fractions, losses nats, seconds those of the training loop. Cycle 0 is trained once for an initial pool,
-and once more for each variant of the network that strategies need, and stands in the curve of each.
+`labeled` counts the images that have a label: in a cycle whose images have no answer yet it is that of the last one,
+and the training another one on the same labels. Accuracies are fractions, losses nats, seconds those of the training
+loop. Cycle 0 is trained once for an initial pool, and once more for each variant of the network that strategies need,
+and stands in the curve of each.
 """
 
 import pandas as pd
