@@ -33,7 +33,7 @@ TRAINING = with_defaults({}, load_schema()["properties"]["training"]) | {
 NETWORK = {"network": "small_cnn", "parameters": {}, "threads": 1, "device": "cpu", "deterministic": True}
 TRAIN = NETWORK | {"learner": {"learner": "supervised", "parameters": {}}, "members": 1, "seed": 0}
 PREDICT = NETWORK | {"precision": "float32", "settings": {}, "seed": 0}
-DRAWS = {"train": {"draws": "digits/small_cnn/seed0/cycle1"}}
+DRAWS = {"train": {"draws": "digits/small_cnn/seed0"}}
 POOL = {"seed": 0, "pool": with_defaults({}, load_schema()["properties"]["pool"])}
 TINY = {
     "study": "tiny",

@@ -209,7 +209,7 @@ def test_the_learner_in_a_job_is_the_supervised_one_but_for_its_power(project, r
         config["learner"] = {"learner": learner, "parameters": parameters}
         files = {"dataset": results / "dataset.h5", "pool": results / "pool/seed0.h5", "labeled": cycle / "labeled.h5"}
         files |= {"model": tmp_path / "model.pt", "metrics": tmp_path / "metrics.json"}
-        files["draws"] = "balanced/easiest/seed0/cycle0"
+        files["draws"] = "balanced/easiest/seed0"
         options = [text for option, path in files.items() for text in (f"--{option}", str(path))]
         command = [sys.executable, "-m", "poolflow", "train", "--name", name, "--config", json.dumps(config), *options]
         environment = os.environ | {"PYTHONPATH": str(project.folder / "workflow")}

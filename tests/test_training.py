@@ -451,11 +451,13 @@ def test_passes_with_dropout_differ_and_repeat(learner, network):
 def test_a_pass_is_one_draw_for_the_whole_pool(learner, study, tmp_path, monkeypatch):
     parameters = {"dropout": 0.5}
     model, _ = learner("dropout", parameters=parameters)
-    job = Job("predict", "digits", PREDICT | {"parameters": parameters, "settings": {"passes": 20}}, "")
+    settings = {"mc_probs": {"passes": 20}}
+    job = Job("predict", "digits", PREDICT | {"parameters": parameters, "settings": settings}, "")
+    files = study / "dataset.h5", study / "pool/seed0.h5"
     found = []
     for block in (1000, 70):
         monkeypatch.setattr(networks, "EVALUATION_BATCH", block)
-        predict.main(job, "mc_probs", study / "dataset.h5", study / "pool/seed0.h5", model, tmp_path / "out.h5")
+        predict.main(job, *files, model, ["mc_probs"], [tmp_path / "out.h5"])
         with h5py.File(tmp_path / "out.h5") as file:
             found.append(file["mc_probs"][:])
     np.testing.assert_allclose(*found, rtol=0, atol=1e-5)
@@ -501,14 +503,14 @@ def test_a_layer_that_drops_in_another_way_is_refused():
 def test_dropout_inside_a_network_is_drawn_anew_in_each_pass():
     torch.manual_seed(0)
     images = torch.randn(3, 3, 32, 32)
-    for name, calls in (("conv13", 5), ("resnet18", 1), ("small_cnn", 1)):
+    for name in ("conv13", "vgg16", "resnet18", "small_cnn"):
         network = networks.build(NETWORK | {"network": name, "parameters": {"dropout": 0.5}}, (32, 32, 3), 4).eval()
         count = []
         layer = next(m for m in network.modules() if isinstance(m, torch.nn.Conv2d))
         layer.register_forward_hook(lambda *_, count=count: count.append(1))
         with torch.inference_mode():
             samples = torch.stack(list(stochastic(network, images, "float32", 5)))
-        assert len(count) == calls
+        assert len(count) == 1  # what comes before the first dropout runs once
         assert all(not torch.equal(samples[0], other) for other in samples[1:])
         assert not any(module.training for module in network.modules() if "Norm" in type(module).__name__)
 

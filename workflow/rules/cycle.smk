@@ -62,7 +62,7 @@ rule train:
     shell:
         "python -m poolflow train --config {params.cfg:q} --code {params.code} --name"
         " {wildcards.dataset}/{wildcards.learner}/{wildcards.chain}/seed{wildcards.seed}/cycle{wildcards.cycle}"
-        " --draws {wildcards.dataset}/{wildcards.learner}/seed{wildcards.seed}/cycle{wildcards.cycle}"
+        " --draws {wildcards.dataset}/{wildcards.learner}/seed{wildcards.seed}"
         " --dataset {input.dataset} --pool {input.pool} --labeled {input.labeled} --start {input.start}"
         " --model {output.model} --metrics {output.metrics} --cost {log.cost} 2> {log[0]}"
 

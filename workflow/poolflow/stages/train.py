@@ -24,19 +24,18 @@ from poolflow.training.loop import fit
 def main(job, draws, dataset, pool, labeled, model, metrics, start=()):
     """Write `model.pt`, the weights of each member, and `metrics.json`.
 
-    `draws` takes the place of the job's name where its random numbers come from, data set/learner/seed/cycle: trainings
-    that differ in initial pool or strategy alone start from the same weights and draw the same batch orders, and so
-    are compared in pairs.
+    Random numbers come from `draws`, data set/learner/seed, and the cycle, in place of the job's name: trainings that
+    differ in initial pool or strategy alone start from the same weights and draw the same batch orders, and so are
+    compared in pairs. A cycle whose images have no label yet is that of the last labels once more: the same network.
 
     Training starts from scratch, or from the last cycle's model where `start` names it. Accuracies are fractions,
     losses mean cross-entropies in nats, both evaluated without augmentation; `seconds` is the time of the training
     loops. Acquired images without a label are not trained on. An ensemble's accuracies and losses are the means of its
     members', as those of a single network are; what the members reach together has `ensemble` in its name.
     """
-    config, paired = job.config, dataclasses.replace(job, name=draws)
+    config = job.config
     device = device_of(config)
     rows, _, cycles = read_labeled(labeled)
-    training = of_cycle(config["training"], cycles.max())
     candidates = Candidates(pool)
     with store.read(dataset) as file:
         mean, std = file.attrs["mean"], file.attrs["std"]
@@ -49,7 +48,7 @@ def main(job, draws, dataset, pool, labeled, model, metrics, start=()):
                 "to_label` with cycles: 0), move each into the folder of its class, and run `snakemake to_label` again "
                 "with initial_pools: [given], initial_size: 0 and cycles: 1"
             )
-        rows, cycles = rows[known], cycles[known]
+        asked, rows, cycles = cycles.max(), rows[known], cycles[known]
         test_rows = np.flatnonzero(test_labels >= 0)
         parts = {
             "train": (candidates.read(file, rows), pool_labels[rows]),
@@ -57,7 +56,9 @@ def main(job, draws, dataset, pool, labeled, model, metrics, start=()):
             "test": (take(inputs(file, "test"), test_rows), test_labels[test_rows]),
         }
     parts = {part: tuple(map(torch.from_numpy, arrays)) for part, arrays in parts.items()}
-    new = torch.from_numpy(cycles == cycles.max()) if cycles.max() > 0 else None
+    cycle = cycles.max()  # the last that brought a label
+    new = torch.from_numpy(cycles == cycle) if cycle else None
+    training, paired = of_cycle(config["training"], cycle), dataclasses.replace(job, name=f"{draws}/cycle{cycle}")
     normalise = networks.Normalise(mean, std, device)
     examples = Examples(*parts["train"], new, normalise, candidates, dataset, rows)
     last = weights.load(start[0], device) if start else [None] * config["members"]
@@ -73,7 +74,7 @@ def main(job, draws, dataset, pool, labeled, model, metrics, start=()):
         begin = time.perf_counter()
         learner = plugin.Learner(examples, training, **config["learner"]["parameters"])
         learner.prepare(network)
-        epochs.append(fit(network, learner, training, parts["validation"], variant))
+        epochs.append(0 if state and cycle < asked else fit(network, learner, training, parts["validation"], variant))
         seconds += time.perf_counter() - begin
         members.append(network)
 
