@@ -16,7 +16,7 @@ NEEDS = ("pools", "initial_pools", "embeddings")
 FILE = "{dataset}/pools/tsne_{embedding}"
 SEEDS = "first"
 MARKERS = "os"
-COLOURED = 10 * len(MARKERS)  # classes that can be told apart, by ten colours and a marker for each ten
+COLOURED = 20  # classes that can be told apart, by ten colours and a marker for each ten
 
 
 def draw(results):
