@@ -1,75 +1,135 @@
-"""The share of a study's CPU time that goes into starting Python and importing libraries.
+"""What starting Python costs the default study: each job on its own, forked from a warm process, all in one process.
 
-    python benchmarks/startup.py [FOLDER]
+    python benchmarks/startup.py [SEEDS [CORES]]
 
-Takes jobs of a finished default study (results/digits in FOLDER, by default here) and runs each again, in turn with a
-process that ends once all that the job needs is imported: medians of nine, in CPU seconds.
+Runs the study of config.yaml with that many seeds (default 3) three times in a temporary folder, with POOLFLOW_WARM=0,
+with 1, and as its stages one after another in a process that imports each library once, and compares all that they
+wrote. CPU seconds are those of all processes, Snakemake's among them. On a machine that does nothing else.
 """
 
+import contextlib
+import ctypes
 import json
-import statistics
+import logging
+import os
+import resource
+import shlex
+import shutil
 import subprocess
 import sys
 import tempfile
+import time
 from pathlib import Path
 
 import h5py
-from common import ENVIRONMENT, ROOT, command, machine, measured
+import yaml
+from common import ROOT, machine
+from snakemake import cli
+from snakemake.logging import logger
+from snakemake_interface_logger_plugins.common import LogEvent
 
-TURNS = 9
-JOB = "digits/small_cnn/random/margin/seed0/cycle1"
+from poolflow.running.run import run
 
-
-def forked():
-    """Return the CPU seconds of a process that is forked, everything imported, from another one; mean of twenty."""
-    code = (
-        "import os, resource, poolflow.running.run, poolflow.stages.train\n"
-        "for _ in range(20):\n"
-        "    if not os.fork(): os._exit(0)\n"
-        "    os.wait()\n"
-        "usage = resource.getrusage(resource.RUSAGE_CHILDREN)\n"
-        "print((usage.ru_utime + usage.ru_stime) / 20)"
-    )
-    done = subprocess.run([sys.executable, "-c", code], env=ENVIRONMENT, capture_output=True, text=True, check=True)
-    return float(done.stdout)
+PR_SET_CHILD_SUBREAPER = 36
+TIMES = ("seconds", "train_seconds", "test_seconds")
 
 
-def main(folder):
-    results = Path(folder, "results/digits")
-    cycle, data = results / JOB, results / "digits"
-    inputs = {"dataset": data / "dataset.h5", "pool": data / "pool/seed0.h5"}
-    labeled = {"labeled": cycle / "labeled.h5"}
-    training = json.loads((cycle / "metrics.json").read_text())["provenance"]["config"]
-    with h5py.File(cycle / "probs.h5") as probs, h5py.File(cycle / "labeled.h5") as rows:
-        prediction, acquisition = probs.attrs["config"], rows.attrs["config"]
+def commands():
+    """Return the commands of the stages of the study in this folder, in an order in which they can run."""
+    found = []
+
+    def keep(record):
+        if getattr(record, "event", None) == LogEvent.JOB_INFO and record.shellcmd:
+            found.append(record.shellcmd)
+        return record.levelno >= logging.WARNING
+
+    logger.addFilter(keep)
+    with contextlib.suppress(SystemExit):
+        cli.main(["--dry-run", "--cores", "1", "--printshellcmds"])
+    return found
+
+
+def one_process(path):
+    """Run commands of rules in this process."""
+    for command in json.loads(Path(path).read_text()):
+        _, _, _, stage, *arguments = shlex.split(os.path.expandvars(command))
+        end = arguments.index("2>")
+        os.makedirs(os.path.dirname(arguments[end + 1]), exist_ok=True)
+        with open(arguments[end + 1], "w") as log, contextlib.redirect_stderr(log):
+            run(stage, arguments[:end])
+
+
+def measured(command, **options):
+    """Run a command; return its wall and CPU seconds, with those of all processes that it leaves behind."""
+    before, start = resource.getrusage(resource.RUSAGE_CHILDREN), time.perf_counter()
+    done = subprocess.run(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, check=False, **options)
+    wall = time.perf_counter() - start
+    if done.returncode:
+        sys.exit(f"{command} failed:\n{done.stdout[-3000:]}")
+    with contextlib.suppress(ChildProcessError):
+        while True:
+            os.wait()  # what was left behind is this process' child
+    after = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return wall, after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
+
+
+def written(folder):
+    """Return {path: what a file of a study holds}, without the seconds that things took."""
+
+    def content(path):
+        if path.suffix == ".h5":
+            found = {}
+            with h5py.File(path) as file:
+                file.visititems(
+                    lambda name, node: found.update({name: node[()].tobytes()}) if hasattr(node, "shape") else None
+                )
+            return found
+        if path.suffix == ".json":
+            return {key: value for key, value in json.loads(path.read_text()).items() if key not in TIMES}
+        return path.read_bytes()
+
+    paths = [path for path in (folder / "results").rglob("*") if path.suffix in (".h5", ".json", ".pt", ".png")]
+    return {str(path.relative_to(folder)): content(path) for path in paths}
+
+
+def main(seeds=3, cores=2):
+    ctypes.CDLL(None).prctl(PR_SET_CHILD_SUBREAPER, 1)
     print(machine())
-    jobs_total = imports_total = 0
+    environment = os.environ | {"PYTHONPATH": str(ROOT / "workflow"), "POOLFLOW_DATA": str(ROOT / "data")}
+    costs, contents = {}, {}
     with tempfile.TemporaryDirectory() as name:
-        out = Path(name)
-        outputs = {"model": out / "m.pt", "metrics": out / "m.json"}
-        predicted = {"need": "probs", "model": cycle / "model.pt", "out": out / "p.h5"}
-        network = ["networks.small_cnn"]
-        acquired = labeled | {"needs": cycle / "probs.h5", "out": out / "l.h5"}
-        stages = {
-            "train": ([*network, "learners.supervised"], training, inputs | labeled | outputs, "train"),
-            "predict": ([*network, "outputs.probs"], prediction, inputs | predicted, "[pf][re]*s"),
-            "acquire": (["strategies.margin"], acquisition, inputs | acquired, "acquire"),
-        }
-        for stage, (plugins, config, options, pattern) in stages.items():
-            number = len(list(results.glob(f"benchmarks/digits/**/cycle*/{pattern}.tsv")))
-            job = command(stage, JOB, config, options)
-            modules = ", ".join(f"poolflow.{name}" for name in ["running.run", f"stages.{stage}", *plugins])
-            only_import = [sys.executable, "-c", f"import {modules}"]
-            turns = [
-                (measured(job, env=ENVIRONMENT)[1], measured(only_import, env=ENVIRONMENT)[1]) for _ in range(TURNS)
-            ]
-            whole, imports = (statistics.median(times) for times in zip(*turns, strict=True))
-            jobs_total, imports_total = jobs_total + number * whole, imports_total + number * imports
-            share = f"{imports:.2f} ({imports / whole:.0%})"
-            print(f"{stage:8} {number:4} jobs x {whole:.2f} CPU s, of which start-up {share}")
-    print(f"together {jobs_total:.0f} CPU s, of which start-up {imports_total:.0f} ({imports_total / jobs_total:.0%})")
-    print(f"a training process forked with everything imported: {forked():.3f} CPU s")
+        for kind in ("one process", "warm", "cold"):
+            folder = Path(name, kind)
+            folder.mkdir()
+            for part in ("workflow", "profiles", "envs"):
+                shutil.copytree(ROOT / part, folder / part)
+            shutil.copy(ROOT / "Snakefile", folder)
+            config = yaml.safe_load((ROOT / "config.yaml").read_text()) | {"seeds": list(range(seeds))}
+            (folder / "config.yaml").write_text(yaml.safe_dump(config))
+            options = {"cwd": folder, "env": environment | {"POOLFLOW_WARM": str(int(kind == "warm"))}}
+            command = [sys.executable, "-m", "snakemake", "--cores", str(cores)]
+            if kind == "one process":
+                listed = subprocess.run([sys.executable, __file__, "commands"], stdout=subprocess.PIPE, **options)
+                jobs = folder / "commands.json"
+                jobs.write_bytes(listed.stdout)
+                print(f"{len(json.loads(listed.stdout))} stages, {seeds} seeds, {cores} cores")
+                command = [sys.executable, __file__, "one", str(jobs)]
+            wall, cpu = costs[kind] = measured(command, **options)
+            contents[kind] = written(folder)
+            first = costs["one process"]
+            print(
+                f"{kind:12} {wall:6.0f} s ({wall / first[0]:.2f})  {cpu:6.0f} CPU s ({cpu / first[1]:.2f})", flush=True
+            )
+    for kind in ("warm", "cold"):
+        keys = contents[kind].keys() | contents["one process"].keys()
+        other = sorted(key for key in keys if contents[kind].get(key) != contents["one process"].get(key))
+        print(f"{kind}: {len(keys) - len(other)} files as by one process, others: {', '.join(other) or 'none'}")
 
 
 if __name__ == "__main__":
-    main(sys.argv[1] if sys.argv[1:] else ROOT)
+    if sys.argv[1:] == ["commands"]:
+        print(json.dumps(commands()))
+    elif sys.argv[1:2] == ["one"]:
+        one_process(sys.argv[2])
+    else:
+        main(*map(int, sys.argv[1:]))

@@ -130,7 +130,7 @@ class Project:
     def asking(self, resource, *args):
         """Return {(rule, strategy)} of the jobs that would ask for a resource. Rules lose the message that hides it."""
         for path in (self.folder / "workflow/rules").glob("*.smk"):
-            path.write_text(re.sub(r"\n    message:\n.*", "", path.read_text()))
+            path.write_text(re.sub(r"\n +message:\n.*", "", path.read_text()))
         found = set()
         for job in re.split(r"\n *(?:local)?rule ", self.snakemake("-n", *args))[1:]:
             if re.search(rf"resources: .*\b{resource}\b", job):

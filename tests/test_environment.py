@@ -17,13 +17,13 @@ from poolflow.study import digest, plugins
 PACKAGE = ROOT / "workflow/poolflow"
 PINNED = dict(re.findall(r"^([\w.-]+)==([\w.]+)$", (ROOT / "requirements.txt").read_text(), flags=re.MULTILINE))
 RULES = [
-    (name, re.search(r'\n    conda:\n +"../../envs/(\w+)\.yaml"\n', text), re.search(r"-m poolflow (\w+)", text))
+    (name, re.search(r'\n +conda:\n +"../../envs/(\w+)\.yaml"\n', text), re.search(r"-m poolflow (\w+)", text))
     for path in sorted((ROOT / "workflow/rules").glob("*.smk"))
-    for name, text in re.findall(r"^rule (\w+):\n(.*?)(?=^\S|\Z)", path.read_text(), flags=re.MULTILINE | re.DOTALL)
+    for name, text in re.findall(r"^ *rule ?(\w*):\n(.*?)(?=^\S|\Z)", path.read_text(), flags=re.MULTILINE | re.DOTALL)
 ]
 ENVIRONMENTS = sorted(path.stem for path in (ROOT / "envs").glob("*.yaml"))
 # Through which every stage is started. In their functions they import what that stage, or its GPU, asks for.
-DOOR = ["poolflow.__main__", "poolflow.running.run", "poolflow.running.gpus"]
+DOOR = ["poolflow.__main__", "poolflow.running.run", "poolflow.running.cost", "poolflow.running.gpus"]
 
 
 def stages(environment):

@@ -170,7 +170,7 @@ def test_each_choice_of_groups_in_the_profile_can_be_planned(tmp_path):
     text = (ROOT / "profiles/slurm/config.yaml").read_text()
     text = text[text.index("groups:") : text.index("  # The short jobs")]
     choices = [re.findall(r"- (\w+=\S+)", part) for part in text.split("# Instead")]
-    assert [len(choice) for choice in choices] == [5, 5, 3]
+    assert [len(choice) for choice in choices] == [6, 6, 4]
     project = Project.new(tmp_path / "project")
     for choice in choices:
         profile(project, groups=choice)
