@@ -280,8 +280,9 @@ def test_the_stage_gives_the_last_cycle_s_network_and_the_same_bytes_again(stage
 
     with h5py.File(tmp_path / "0.h5") as file:
         rows, scores = file["indices"][10:], file["score"][10:]
-    pool = Pool(emoc, files["pool"], [], {"model": files["needs"]}, files["dataset"], NETWORK)
     rng = Job("acquire", "digits/small_cnn/random/entropy/seed0/cycle1", config, "").rng("acquire")
+    pool = Pool(emoc, files["pool"], [], {"model": files["needs"]}, files["dataset"], NETWORK, rng)
+    rows = np.argsort(pool.order)[rows]
     references = rng.choice(pool.size, 7, replace=False)
     before = torch.get_deterministic_debug_mode()
     network, normalise = of_pool.network_of(pool)

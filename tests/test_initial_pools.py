@@ -31,7 +31,8 @@ def chosen(rule, size, seed=0, parameters=None, **needs):
     plugin = import_module(f"poolflow.initial_pools.{rule}")
     assert set(plugin.NEEDS) == set(needs)
     count = len(next(iter(needs.values())))
-    pool = SimpleNamespace(size=count, unlabeled=np.arange(count), labeled=np.empty(0, np.int64), **needs)
+    rows = np.arange(count)
+    pool = SimpleNamespace(size=count, order=rows, unlabeled=rows, labeled=np.empty(0, np.int64), **needs)
     return select(plugin, pool, size, np.random.default_rng(seed), parameters or {})
 
 

@@ -1,13 +1,16 @@
 """Scores against formulas by hand and scipy."""
 
+import mpmath
 import numpy as np
 import pytest
+import torch
 from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 from scipy.stats import entropy as scipy_entropy
 
 from poolflow.kernels import (
+    bald,
     entropy,
     least_confidence,
     margin,
@@ -38,12 +41,52 @@ def test_hand_cases():
 @given(distributions())
 def test_scores_against_scipy_and_sorting(probs):
     wide = probs.astype(np.float64)
-    np.testing.assert_allclose(entropy(probs), -(wide * np.log(np.maximum(wide, 1e-300))).sum(axis=1), atol=1e-12)
-    np.testing.assert_allclose(entropy(probs), scipy_entropy(wide, axis=1), atol=1e-5)
-    ordered = np.sort(wide, axis=1)[:, ::-1]
-    np.testing.assert_array_equal(least_confidence(probs), 1 - ordered[:, 0])
+    np.testing.assert_allclose(entropy(probs), scipy_entropy(wide, axis=1), atol=1e-12)  # it normalises as well
+    ordered = np.sort(wide / wide.sum(axis=1, keepdims=True), axis=1)[:, ::-1]
+    np.testing.assert_allclose(least_confidence(probs), 1 - ordered[:, 0], atol=1e-14)
     if probs.shape[1] > 1:
-        np.testing.assert_array_equal(margin(probs), 1 - (ordered[:, 0] - ordered[:, 1]))
+        np.testing.assert_allclose(margin(probs), 1 - (ordered[:, 0] - ordered[:, 1]), atol=1e-14)
+
+
+def exactly(logits):
+    """Return entropy, 1 - p_1st and 1 - (p_1st - p_2nd) of the softmax of logits (C,), with 80 digits."""
+    with mpmath.workdps(80):
+        powers = [mpmath.exp(mpmath.mpf(float(value))) for value in logits]
+        *rest, second, first = sorted(value / sum(powers) for value in powers)
+        others = [*rest, second]
+        return -sum(p * mpmath.log(p) for p in [*others, first]), sum(others), sum(others) + second
+
+
+def test_saturated_probabilities_are_told_apart_as_their_logits_are():
+    rng = np.random.default_rng(0)
+    scales = np.geomspace(1, 60, 200)  # 1 - p_1st from 1/2 to 1e-35: in float32 p_1st is 1 from 3e-8 on
+    logits = torch.from_numpy(
+        rng.normal(size=(200, 5)) + np.eye(5)[rng.integers(5, size=200)] * scales[:, None]
+    ).float()
+    probs = logits.softmax(dim=1).numpy()
+    assert (probs.max(axis=1) == 1).sum() > 50
+    expected = [exactly(row) for row in logits.numpy()]
+    for score, values in zip((entropy, least_confidence, margin), zip(*expected, strict=True), strict=True):
+        found = score(probs)
+        errors = [float(abs(value - exact) / exact) for value, exact in zip(found, values, strict=True)]
+        assert max(errors) < 1e-5
+        assert len(set(found)) == 200
+        assert np.argsort(found).tolist() == sorted(range(200), key=values.__getitem__)
+
+
+def test_passes_that_are_all_saturated_are_told_apart():
+    logits = np.random.default_rng(0).normal(size=(200, 6, 4))
+    logits[..., 0] += np.linspace(20, 60, 200)[:, None]
+    mc_probs = torch.from_numpy(logits).float().softmax(dim=2).numpy()
+    assert (mc_probs[..., 0] > 1 - 1e-6).all()
+    wide = np.exp(logits) / np.exp(logits).sum(axis=2, keepdims=True)
+    others = wide[..., 1:].mean(axis=1)
+    np.testing.assert_allclose(least_confidence(mean_probs(mc_probs)), others.sum(axis=1), rtol=1e-5)
+    np.testing.assert_allclose(margin(mean_probs(mc_probs)), others.sum(axis=1) + others.max(axis=1), rtol=1e-5)
+    # Of the information what the rare classes have: the sure one adds something of the second order.
+    rare = (wide[..., 1:] * np.log(wide[..., 1:] / others[:, None])).sum(axis=2).mean(axis=1)
+    np.testing.assert_allclose(bald(mc_probs), rare, rtol=1e-4)
+    assert rare.min() < 1e-24
 
 
 def test_committee_scores_by_hand():

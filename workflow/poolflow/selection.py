@@ -1,5 +1,7 @@
 """What a selection sees and what it must return: shared by the initial pools and the query strategies."""
 
+import sys
+
 import numpy as np
 
 from poolflow.data import store
@@ -12,13 +14,31 @@ from poolflow.kernels.errors import InputError
 class Pool:
     """The pool as a plugin sees it. Nothing here but `oracle` tells the label of an image that is not labelled.
 
+    A plugin sees the rows in a random order, drawn anew for each selection: whichever of several equally good rows it
+    takes, the first of them as a rule, is drawn at random and does not hang on how the files of a data set are sorted.
+
+    Parameters
+    ----------
+    plugin : module
+    pool : path of `pool.h5`
+    labeled : (L,) int64
+        Pool rows labelled so far, in the order acquired.
+    needs : mapping from a need to the path of its file
+    dataset : path of `dataset.h5`
+    learner : mapping
+        The settings of the network, for a plugin that needs `model`.
+    rng : numpy.random.Generator, optional
+        Draws the order of the rows; without it they keep that of the pool.
+
     Attributes
     ----------
+    order : (N,) int64
+        The pool row of each row here; everything else is in terms of the rows here, 0 to N - 1.
     size : int
-        Number of pool rows, N.
+        Number of rows, N.
     classes : int
     labeled : (L,) int64
-        Pool rows labelled so far, in the order acquired; empty for an initial pool.
+        Rows labelled so far, in the order acquired; empty for an initial pool.
     unlabeled : (N - L,) int64
         The other rows, ascending.
     images : (N, height, width, channels) uint8
@@ -49,11 +69,12 @@ class Pool:
     An array is read when it is first used, and only if the plugin names it in NEEDS.
     """
 
-    def __init__(self, plugin, pool, labeled=(), needs=None, dataset=None, learner=None):
+    def __init__(self, plugin, pool, labeled=(), needs=None, dataset=None, learner=None, rng=None):
         self._plugin, self._needs, self._dataset, self._learner = plugin, needs or {}, dataset, learner
         self._candidates = Candidates(pool)
         self.classes, self.size = self._candidates.classes, len(self._candidates)
-        self.labeled = np.asarray(labeled, dtype=np.int64)
+        self.order = rng.permutation(self.size) if rng else np.arange(self.size)
+        self.labeled = np.argsort(self.order)[np.asarray(labeled, dtype=np.int64)]
         self.unlabeled = np.setdiff1d(np.arange(self.size), self.labeled)
 
     def __getattr__(self, need):
@@ -64,17 +85,17 @@ class Pool:
                 f"{self._plugin.__name__} uses pool.{need}, which is not in its NEEDS {self._plugin.NEEDS}"
             )
         if need == "given":
-            value = self._candidates.given
+            value = self._candidates.given[self.order]
         elif need == "images":
             with store.read(self._dataset) as file:
-                value = self._candidates.read(file, np.arange(self.size))
+                value = self._candidates.read(file, self.order)
         elif need == "labels":
             with store.read(self._dataset) as file:
-                labels = take(file["train/labels"], self._candidates.indices[self.labeled])
+                labels = take(file["train/labels"], self._candidates.indices[self.order[self.labeled]])
             value = self._candidates.classes_of(labels)
         elif need == "oracle":
             with store.read(self._dataset) as file:
-                value = self._candidates.classes_of(take(file["train/labels"], self._candidates.indices))
+                value = self._candidates.classes_of(take(file["train/labels"], self._candidates.indices[self.order]))
         elif need not in self._needs:
             file = "model.pt" if need == "model" else f"{need}.h5"
             raise StageError(f"{self._plugin.__name__} needs {file}, which --needs does not name")
@@ -82,20 +103,21 @@ class Pool:
             value = self._needs[need], self._dataset, self._learner
         else:
             with store.read(self._needs[need]) as file:
-                value = file[need][:]
-            if len(value) != self.size:
-                raise StageError(f"{self._needs[need]}: {len(value)} rows for a pool of {self.size}")
+                if len(file[need]) != self.size:
+                    raise StageError(f"{self._needs[need]}: {len(file[need])} rows for a pool of {self.size}")
+                value = take(file[need], self.order)
             if need in ("scores", "features"):
                 with np.errstate(invalid="ignore"):
                     finite = np.isfinite(value.sum(axis=tuple(range(1, value.ndim)), dtype=np.float64))
                 if not finite.all():
-                    raise StageError(f"{self._needs[need]}: {need} of row {np.argmin(finite)} are not finite")
+                    row = self.order[~finite].min()
+                    raise StageError(f"{self._needs[need]}: {need} of row {row} are not finite")
         setattr(self, need, value)
         return value
 
 
 def select(plugin, pool, count, rng, parameters):
-    """Return the plugin's `count` rows and scores after checking them.
+    """Return the plugin's `count` rows, as rows of the pool, and scores after checking them.
 
     Raises
     ------
@@ -117,7 +139,26 @@ def select(plugin, pool, count, rng, parameters):
         )
     if len(np.unique(rows)) < count or not np.isin(rows, pool.unlabeled).all():
         raise StageError(f"{plugin.__name__} returned rows that are repeated, labelled or outside the pool")
+    rows = pool.order[rows]
     if not np.isfinite(scores).all():
         bad = rows[~np.isfinite(scores)][0]
         raise StageError(f"{plugin.__name__} returned a score that is not finite, for row {bad}")
-    return rows.astype(np.int64), scores
+    return rows, scores
+
+
+def write(out, job, plugin, rows, scores, cycles):
+    """Write `labeled.h5`: pool rows in the order acquired, with the cycle and the score of each.
+
+    Its attribute `tied` says how many rows of the last cycle have the score of another one of them, 0 where the plugin
+    says SCORED = False. Where that is all of them, the log has a line.
+    """
+    last, tied = scores[cycles == cycles[-1]], 0
+    if getattr(plugin, "SCORED", True):
+        _, counts = np.unique(last, return_counts=True)
+        tied = int(counts[counts > 1].sum())
+        if len(counts) == 1 < tied:
+            line = f"all {tied} scores are equal: the choice among equals is random"
+            print(f"{job.stage} {job.name}: {line}", file=sys.stderr)
+    with store.create(out, job) as file:
+        file["indices"], file["cycle"], file["score"] = rows, cycles, scores
+        file.attrs["tied"] = tied

@@ -3,7 +3,7 @@
 Chandra et al. (2021), "On Initial Pools for Deep Active Learning", section 4.1, with n = 2, 5 or 10: sort by the loss
 of a pretext task, cut into n equal bins, and take the B / n highest of each of the top n - 1 and the B / n lowest of
 the last. Where n does not divide the pool or B, the first bins have or give one more; so no bin is smaller than what it
-gives. Of equal losses the lower row counts as the higher. Score: the loss. Cost: the pretext task, then O(N log N).
+gives. Score: the loss. Cost: the pretext task, then O(N log N).
 """
 
 import numpy as np

@@ -1,8 +1,8 @@
 """Centroid: from each cluster, the images nearest to its centre.
 
 The clusters and quotas of Chandra et al. (2021), "On Initial Pools for Deep Active Learning", section 3.2.2, with the
-images nearest to mu_j = sum_{i in C_j} h_i / |C_j| in place of random ones; of equally near ones the lowest row. Score:
-minus the Euclidean distance. Cost: the pretext tasks, then O(N D + N log N); memory one cluster in float64.
+images nearest to mu_j = sum_{i in C_j} h_i / |C_j| in place of random ones. Score: minus the
+Euclidean distance. Cost: the pretext tasks, then O(N D + N log N); memory one cluster in float64.
 """
 
 import numpy as np

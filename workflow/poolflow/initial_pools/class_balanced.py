@@ -11,6 +11,7 @@ from poolflow.initial_pools import _rules
 from poolflow.job import StageError
 
 NEEDS = ("oracle",)
+SCORED = False
 
 
 def select(pool, size, rng):

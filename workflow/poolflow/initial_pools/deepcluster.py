@@ -8,6 +8,7 @@ then O(N log N).
 from poolflow.initial_pools import _rules
 
 NEEDS = ("clusters",)
+SCORED = False
 PRETEXT = "deepcluster"
 BOUNDS = {"quota": "equal or proportional"}
 

@@ -10,6 +10,7 @@ import numpy as np
 from poolflow.job import StageError
 
 NEEDS = ("given",)
+SCORED = False
 
 
 def select(pool, size, rng):

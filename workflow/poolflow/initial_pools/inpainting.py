@@ -1,8 +1,8 @@
 """Inpainting initial pool: the images whose hidden middle is reconstructed worst.
 
 Chandra et al. (2021), "On Initial Pools for Deep Active Learning", section 3.2.1, eq. 1, where it is proposed and not
-run (section 5.1): highest error of the hidden part first; of equal errors the lowest row. Score: the error. Cost: the
-pretext task, then O(N log N).
+run (section 5.1): highest error of the hidden part first. Score: the error. Cost: the pretext
+task, then O(N log N).
 """
 
 from poolflow.initial_pools import _rules

@@ -8,6 +8,7 @@ tasks, then O(N log N).
 from poolflow.initial_pools import _rules
 
 NEEDS = ("clusters",)
+SCORED = False
 PRETEXT = "kmeans"
 BOUNDS = {"quota": "equal or proportional"}
 

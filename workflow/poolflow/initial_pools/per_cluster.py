@@ -9,6 +9,7 @@ O(N log N).
 from poolflow.initial_pools import _rules
 
 NEEDS = ("clusters",)
+SCORED = False
 BOUNDS = {"quota": "equal or proportional"}
 
 

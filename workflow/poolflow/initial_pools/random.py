@@ -6,6 +6,7 @@ Uniform without replacement. Cost: O(N).
 import numpy as np
 
 NEEDS = ()
+SCORED = False
 
 
 def select(pool, size, rng):

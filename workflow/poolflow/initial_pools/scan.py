@@ -8,6 +8,7 @@ O(N log N).
 from poolflow.initial_pools import _rules
 
 NEEDS = ("clusters",)
+SCORED = False
 PRETEXT = "scan"
 BOUNDS = {"quota": "equal or proportional"}
 

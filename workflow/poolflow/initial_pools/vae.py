@@ -1,7 +1,7 @@
 """VAE initial pool: the images that a variational autoencoder reconstructs worst.
 
 Chandra et al. (2021), "On Initial Pools for Deep Active Learning", sections 3.2.1 (eq. 1) and 5.2: highest error of the
-reconstruction first; of equal errors the lowest row. Score: the error. Cost: the pretext task, then O(N log N).
+reconstruction first. Score: the error. Cost: the pretext task, then O(N log N).
 """
 
 from poolflow.initial_pools import _rules

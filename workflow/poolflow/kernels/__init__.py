@@ -1,4 +1,7 @@
-"""The numerical cores: exact, deterministic, free of files and of Snakemake. Lowest index first on ties."""
+"""The numerical cores: exact, deterministic, free of files and of Snakemake. Lowest index first on ties.
+
+What selects gives them rows in a random order (`poolflow.selection.Pool`), so that ties are drawn.
+"""
 
 from poolflow.kernels.allocation import quotas
 from poolflow.kernels.badge import badge
@@ -9,7 +12,6 @@ from poolflow.kernels.kcenter import k_center_greedy
 from poolflow.kernels.scaling import unit
 from poolflow.kernels.typicality import typiclust
 from poolflow.kernels.uncertainty import (
-    certainty,
     entropy,
     least_confidence,
     margin,
@@ -26,7 +28,6 @@ __all__ = [
     "bait",
     "bald",
     "batch_bald",
-    "certainty",
     "entropy",
     "k_center_greedy",
     "least_confidence",

@@ -15,7 +15,8 @@ def bald(mc_probs):
     """Return H(mean_t p_t) - mean_t H(p_t) in nats: (N, T, C) -> (N,) float64, higher means "ask first".
 
     Houlsby et al. (2011); Gal, Islam & Ghahramani (2017): what the label tells of the pass (MC dropout) or member
-    (ensemble) that is right; 0 where all agree, at most ln T.
+    (ensemble) that is right; 0 where all agree, at most ln T. It is the mean of sum_c p_c ln(p_c / m_c) over the
+    passes, m their mean; where a class has nearly all of both, ln(p_c / m_c) comes from what is left to the others.
 
     Raises
     ------
@@ -27,10 +28,18 @@ def bald(mc_probs):
     count, passes, _ = mc_probs.shape
     scores = np.empty(count)
     for block in _check.blocks(count, mc_probs[:1].size):
-        probs = mc_probs[block].astype(np.float64)
-        probs += TINY
+        probs = _normalised(mc_probs[block])
         mean = np.full(passes, 1 / passes) @ probs
+        rows, top = np.arange(len(mean)), mean.argmax(axis=1)
+        first, mean_first = probs[rows, :, top], mean[rows, top, None]
+        probs[rows, :, top], mean[rows, top] = 0, 0
+        others = np.einsum("ntc->nt", probs)
+        change = (others.mean(axis=1, keepdims=True) - others) / mean_first
+        logs = np.log((first + TINY) / mean_first)
+        np.log1p(change, out=logs, where=np.abs(change) < 0.5)
+        probs += TINY
         scores[block] = np.einsum("ntc,ntc->n", probs, np.log(probs)) / passes - _sum_p_ln_p(mean)
+        scores[block] += (first * logs).mean(axis=1)
     return np.maximum(scores, 0)
 
 

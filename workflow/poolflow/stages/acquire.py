@@ -5,8 +5,8 @@ from importlib import import_module
 
 import numpy as np
 
-from poolflow.data.labeled import read_labeled, write_labeled
-from poolflow.selection import Pool, select
+from poolflow.data.labeled import read_labeled
+from poolflow.selection import Pool, select, write
 
 
 def main(job, dataset, pool, labeled, out, needs=()):
@@ -18,12 +18,14 @@ def main(job, dataset, pool, labeled, out, needs=()):
     plugin = import_module(f"poolflow.strategies.{job.config['strategy']}")
     rows, scores, cycles = read_labeled(labeled)
     files = {os.path.splitext(os.path.basename(path))[0]: path for path in needs}
-    view = Pool(plugin, pool, rows, files, dataset, job.config.get("learner"))
-    new, new_scores = select(plugin, view, job.config["budget"], job.rng("acquire"), job.config["parameters"])
+    rng = job.rng("acquire")
+    view = Pool(plugin, pool, rows, files, dataset, job.config.get("learner"), rng)
+    new, new_scores = select(plugin, view, job.config["budget"], rng, job.config["parameters"])
     cycle = cycles[-1] + 1
-    write_labeled(
+    write(
         out,
         job,
+        plugin,
         np.concatenate([rows, new]),
         np.concatenate([scores, new_scores]),
         np.concatenate([cycles, np.full(len(new), cycle)]),

@@ -5,9 +5,8 @@ from importlib import import_module
 
 import numpy as np
 
-from poolflow.data.labeled import write_labeled
 from poolflow.job import StageError
-from poolflow.selection import Pool, select
+from poolflow.selection import Pool, select, write
 
 
 def main(job, dataset, pool, out, needs=()):
@@ -18,12 +17,13 @@ def main(job, dataset, pool, out, needs=()):
     """
     plugin = import_module(f"poolflow.initial_pools.{job.config['initial_pool']}")
     files = {os.path.splitext(os.path.basename(path))[0]: path for path in needs}
-    view = Pool(plugin, pool, needs=files, dataset=dataset)
+    rng = job.rng("initial pool")
+    view = Pool(plugin, pool, needs=files, dataset=dataset, rng=rng)
     size = job.config["size"] or int(view.given.sum())
     if not size:
         raise StageError(
             "initial_size: 0 takes all images that have a label, but none has; choose the first with another initial "
             "pool and cycles: 0, and label them"
         )
-    rows, scores = select(plugin, view, size, job.rng("initial pool"), job.config["parameters"])
-    write_labeled(out, job, rows, scores, np.zeros(len(rows), np.int64))
+    rows, scores = select(plugin, view, size, rng, job.config["parameters"])
+    write(out, job, plugin, rows, scores, np.zeros(len(rows), np.int64))

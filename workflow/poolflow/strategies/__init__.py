@@ -2,6 +2,8 @@
 
 A file has NEEDS, a literal tuple of the attributes of `poolflow.selection.Pool` that it uses, and
 `select(pool, budget, rng, **parameters)`, which returns `budget` unlabelled pool rows, best first, and a finite
-score for each. Keyword arguments after `rng` are its parameters; the config may set them. A literal BOUNDS
-says what they accept, see `poolflow.study.bounds`.
+score for each. The rows come in a random order: the first of several with the same score is a random one of them. A
+literal SCORED = False says that equal scores mean nothing: there are none, or they are those of sets. Keyword arguments
+after `rng` are its parameters; the config may set them. A literal BOUNDS says what they accept, see
+`poolflow.study.bounds`.
 """

@@ -10,6 +10,7 @@ import numpy as np
 from poolflow.kernels import badge
 
 NEEDS = ("probs", "features")
+SCORED = False
 
 
 def select(pool, budget, rng):

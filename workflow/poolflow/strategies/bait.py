@@ -7,6 +7,8 @@ trace when it was added. Cost: one forward pass over the pool, then O(N C^2 D^2 
 O(C^2 D^2 + N C^2) memory, for C D up to 6000 only.
 """
 
+import numpy as np
+
 from poolflow.job import StageError
 from poolflow.kernels import bait
 
@@ -18,5 +20,8 @@ def select(pool, budget, rng, regularisation: float = 1.0):
     """Return `budget` unlabelled rows in the order added, without those removed."""
     try:
         return bait(pool.probs, pool.features, pool.labeled, budget, regularisation)
+    except np.linalg.LinAlgError as error:
+        line = f"bait: regularisation: found {regularisation}, too small for features of this size; write a larger one"
+        raise StageError(line) from error
     except ValueError as error:
         raise StageError(f"bait: {error}") from error

@@ -11,7 +11,7 @@ NEEDS = ("probs",)
 
 
 def select(pool, budget, rng):
-    """Return `budget` unlabelled rows in the order picked; of equally far ones the lowest."""
+    """Return `budget` unlabelled rows in the order picked."""
     probs = np.maximum(pool.probs.astype(np.float64), 1e-12)
     probs /= probs.sum(axis=1, keepdims=True)
     logs = np.log(probs)

@@ -19,6 +19,7 @@ from poolflow.strategies._sets import select_sets
 from poolflow.training.of_pool import network_of
 
 NEEDS = ("model", "images", "probs")
+SCORED = False
 BOUNDS = {"sets": ">= 1", "size": ">= 1", "references": ">= 1"}
 
 

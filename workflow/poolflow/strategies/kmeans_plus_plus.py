@@ -9,6 +9,7 @@ import numpy as np
 from sklearn.cluster import kmeans_plusplus
 
 NEEDS = ("features",)
+SCORED = False
 
 
 def select(pool, budget, rng):

@@ -6,14 +6,15 @@ paper draws the sets by their true class; here it is the predicted one, for a st
 the mean of max_c p_c - 1 over the set. Cost: one forward pass over the pool, then O(N C + M (N + K)) for M sets of K.
 """
 
-from poolflow.kernels import certainty
+from poolflow.kernels import least_confidence
 from poolflow.strategies._sets import select_sets
 
 NEEDS = ("probs",)
+SCORED = False
 BOUNDS = {"sets": ">= 1", "size": ">= 1"}
 
 
 def select(pool, budget, rng, sets: int = 1000, size: int = 25):
     """Return `budget` unlabelled rows, set after set, and the score of each one's set."""
-    values = certainty(pool.probs)
+    values = -least_confidence(pool.probs)
     return select_sets(pool, budget, rng, lambda members: values[members].mean(), sets, size)

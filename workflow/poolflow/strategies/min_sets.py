@@ -11,6 +11,7 @@ from poolflow.kernels import least_confidence
 from poolflow.strategies._sets import select_sets
 
 NEEDS = ("probs",)
+SCORED = False
 BOUNDS = {"sets": ">= 1", "size": ">= 1"}
 
 

@@ -10,6 +10,7 @@ Cost: one forward pass over the pool, then O(N C + M (N + K)) for M sets of K.
 from poolflow.strategies._sets import select_sets
 
 NEEDS = ("probs",)
+SCORED = False
 BOUNDS = {"sets": ">= 1", "size": ">= 1"}
 
 

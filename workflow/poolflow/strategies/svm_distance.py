@@ -4,7 +4,8 @@ Tong & Koller (2001), simple margin, on the penultimate features, standardised o
 squared hinge loss and penalty `C`, one class against the rest. With f_c the signed distance to the hyperplane of class
 c: two classes have one hyperplane, score -|f|; of more, the images between two classes come first, score
 -(f_1st - f_2nd) (Demir, Persello & Bruzzone 2011, multiclass-level uncertainty). Classes without a labelled image have
-no hyperplane. Cost: one forward pass over the pool, the SVM O(L D C) an iteration, then O(N D C).
+no hyperplane; where the features of the labelled images say nothing, there is none, and all images are equally near.
+Cost: one forward pass over the pool, the SVM O(L D C) an iteration, then O(N D C).
 """
 
 import numpy as np
@@ -31,7 +32,8 @@ def select(pool, budget, rng, C: float = 1.0):
     deviation = features.std(axis=0)
     features = (features - features.mean(axis=0)) / np.where(deviation > 0, deviation, 1)
     svm = LinearSVC(C=C, dual=False, max_iter=10_000).fit(features[rows], labels)
-    distances = (features @ svm.coef_.T + svm.intercept_) / np.linalg.norm(svm.coef_, axis=1)
+    lengths = np.linalg.norm(svm.coef_, axis=1)
+    distances = (features @ svm.coef_.T + svm.intercept_) / np.where(lengths > 0, lengths, 1)
     if len(found) == 2:
         return top_k(-np.abs(distances[:, 0]), budget, rows=pool.unlabeled)
     second, first = np.partition(distances, -2, axis=1)[:, -2:].T

@@ -6,12 +6,11 @@ in random order; with three members this is the choice of the other two rules of
 run, then O(N K C).
 """
 
-from poolflow.kernels import variation_ratio
-from poolflow.strategies._votes import most_disputed
+from poolflow.kernels import top_k, variation_ratio
 
 NEEDS = ("ensemble_probs",)
 
 
 def select(pool, budget, rng):
     """Return the `budget` unlabelled rows of the highest score, best first."""
-    return most_disputed(variation_ratio(pool.ensemble_probs), budget, rng, pool.unlabeled)
+    return top_k(variation_ratio(pool.ensemble_probs), budget, rows=pool.unlabeled)

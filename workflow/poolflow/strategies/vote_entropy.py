@@ -6,12 +6,11 @@ in random order; with three members this is the choice of the other two rules of
 run, then O(N K C).
 """
 
-from poolflow.kernels import vote_entropy
-from poolflow.strategies._votes import most_disputed
+from poolflow.kernels import top_k, vote_entropy
 
 NEEDS = ("ensemble_probs",)
 
 
 def select(pool, budget, rng):
     """Return the `budget` unlabelled rows of the highest score, best first."""
-    return most_disputed(vote_entropy(pool.ensemble_probs), budget, rng, pool.unlabeled)
+    return top_k(vote_entropy(pool.ensemble_probs), budget, rows=pool.unlabeled)

@@ -6,12 +6,11 @@ and ties come in random order; with three members this is the choice of the othe
 to train and run, then O(N K C).
 """
 
-from poolflow.kernels import vote_margin
-from poolflow.strategies._votes import most_disputed
+from poolflow.kernels import top_k, vote_margin
 
 NEEDS = ("ensemble_probs",)
 
 
 def select(pool, budget, rng):
     """Return the `budget` unlabelled rows of the highest score, best first."""
-    return most_disputed(vote_margin(pool.ensemble_probs), budget, rng, pool.unlabeled)
+    return top_k(vote_margin(pool.ensemble_probs), budget, rows=pool.unlabeled)
