@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 from scipy.spatial.distance import cdist
 
-from poolflow.kernels import coverage, max_herding, prob_cover
+from poolflow.kernels import coverage, max_herding, prob_cover, pure_delta, typicality, unit
 
 
 @st.composite
@@ -86,6 +86,50 @@ def test_max_herding_equals_brute_force_with_ties_and_duplicates(pool, sigma, ti
     picks, found = herd_by_brute_force(features, labeled, budget, sigma, weights)
     np.testing.assert_allclose(gains, found, rtol=0, atol=1e-11)
     assert rows.tolist() == picks
+
+
+def purity(distances, clusters, delta):
+    """Return the share of the balls, open and of radius `delta`, that have rows of one cluster only."""
+    return np.mean([len(set(clusters[row < delta])) == 1 for row in distances])
+
+
+@settings(max_examples=100, deadline=None)
+@given(pools(), st.integers(1, 5), st.sampled_from([0.5, 0.95, 1.0]), st.sampled_from([(2, 3), (512, 4096)]), st.data())
+def test_the_pure_delta_is_the_largest_by_brute_force(pool, count, share, tile, data):
+    features, (distinct, same) = pool[0], np.unique(pool[0], axis=0, return_inverse=True)
+    clusters = np.array(data.draw(st.lists(st.integers(0, count - 1), min_size=len(distinct), max_size=len(distinct))))
+    clusters = np.unique(clusters[same.ravel()], return_inverse=True)[1]
+    originals = coverage.TILE, coverage.kmeans
+    coverage.TILE, coverage.kmeans = tile, lambda *_: clusters
+    try:
+        delta = pure_delta(features, count, None, share)
+    finally:
+        coverage.TILE, coverage.kmeans = originals
+    distances = cdist(features.astype(np.float64), features.astype(np.float64))
+    if clusters.max():
+        assert purity(distances, clusters, delta) >= share
+        assert purity(distances, clusters, np.nextafter(delta, 9)) < share
+        shares = [purity(distances, clusters, radius) for radius in np.linspace(1e-9, 6, 30)]
+        assert shares[0] == 1
+        assert (np.diff(shares) <= 0).all()
+    else:
+        assert delta >= distances.max()
+
+
+def test_the_pure_delta_of_directions_and_of_what_has_none():
+    features = unit(clustered())
+    distances = cdist(features.astype(np.float64), features.astype(np.float64))
+    delta = pure_delta(features, 12, np.random.default_rng(0))
+    clusters = typicality.kmeans(features, 12, np.random.default_rng(0))
+    assert purity(distances, clusters, delta) >= 0.95 > purity(distances, clusters, delta * (1 + 1e-6))
+    with pytest.raises(ValueError, match=r"features\[1, 0\]: found nan"):
+        pure_delta(np.array([[0.0], [np.nan]]), 2, np.random.default_rng(0))
+
+
+def test_rows_of_two_clusters_that_coincide_are_one_line(monkeypatch):
+    monkeypatch.setattr(coverage, "kmeans", lambda *_: np.array([0, 1, 0, 1]))
+    with pytest.raises(ValueError, match=r"delta: found none at which 0\.95 of the balls are pure; write a number"):
+        pure_delta(np.ones((4, 2)), 2, None)
 
 
 def clustered(dtype=np.float32, offset=0.0):

@@ -163,6 +163,9 @@ REFUSED = [
     ("strategies", "random_sets", "sets", 0, "a number >= 1"),
     ("strategies", "drop_query", "passes", 0, "a number >= 1"),
     ("strategies", "svm_distance", "C", 0.0, "a number > 0"),
+    ("strategies", "prob_cover", "delta", 0, "auto or a number > 0"),
+    ("initial_pools", "prob_cover", "delta", "large", "auto or a number > 0"),
+    ("strategies", "uherding", "radius", "mean", "smallest or median"),
     ("strategies", "vaal", "device", "gpu", "auto or cpu or cuda"),
 ]
 

@@ -58,12 +58,12 @@ def pools(draw):
 @given(pools(), st.integers(1, 20), st.sampled_from([1, 50, 2**22]))
 def test_given_the_clusters_the_picks_equal_brute_force(pool, neighbours, block):
     features, labeled, budget, clusters = pool
-    originals = typicality._kmeans, typicality.BLOCK
-    typicality._kmeans, typicality.BLOCK = lambda *_: clusters, block
+    originals = typicality.kmeans, typicality.BLOCK
+    typicality.kmeans, typicality.BLOCK = lambda *_: clusters, block
     try:
         rows, scores = typiclust(features, labeled, budget, None, max_clusters=5, neighbours=neighbours)
     finally:
-        typicality._kmeans, typicality.BLOCK = originals
+        typicality.kmeans, typicality.BLOCK = originals
     picks, expected = brute_force(features, labeled, budget, clusters, neighbours)
     assert rows.tolist() == picks
     np.testing.assert_allclose(scores, expected, rtol=1e-6)
@@ -81,7 +81,7 @@ def test_real_valued_features_and_a_seed_that_decides(offset):
     rows, scores = typiclust(features, labeled, 30, np.random.default_rng(1))
     assert len(set(rows.tolist()) - {5, 17}) == 30
     assert rows.tolist() == typiclust(features, labeled, 30, np.random.default_rng(1))[0].tolist()
-    clusters = typicality._kmeans(features, 32, np.random.default_rng(1))
+    clusters = typicality.kmeans(features, 32, np.random.default_rng(1))
     picks, expected = brute_force(features.astype(np.float64), labeled, 30, clusters, 20)
     assert rows.tolist() == picks
     np.testing.assert_allclose(scores, expected, rtol=1e-9)
@@ -97,7 +97,7 @@ def test_the_short_k_means_is_as_good_as_the_long_one(monkeypatch):
         return sum(((features[clusters == c] - features[clusters == c].mean(axis=0)) ** 2).sum() for c in range(60))
 
     long = [KMeans(60, n_init=1, random_state=seed).fit(features).inertia_ for seed in range(3)]
-    short = [inertia(typicality._kmeans(features, 60, np.random.default_rng(seed))) for seed in range(3)]
+    short = [inertia(typicality.kmeans(features, 60, np.random.default_rng(seed))) for seed in range(3)]
     assert np.mean(short) < 1.01 * np.mean(long)
 
 

@@ -7,7 +7,7 @@ from poolflow.kernels.allocation import quotas
 from poolflow.kernels.badge import badge
 from poolflow.kernels.bait import bait
 from poolflow.kernels.bald import bald, batch_bald, power_bald
-from poolflow.kernels.coverage import max_herding, prob_cover
+from poolflow.kernels.coverage import max_herding, prob_cover, pure_delta
 from poolflow.kernels.kcenter import k_center_greedy
 from poolflow.kernels.scaling import unit
 from poolflow.kernels.typicality import typiclust
@@ -37,6 +37,7 @@ __all__ = [
     "mean_probs",
     "power_bald",
     "prob_cover",
+    "pure_delta",
     "quotas",
     "top_k",
     "typiclust",

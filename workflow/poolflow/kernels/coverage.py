@@ -4,6 +4,7 @@ import numpy as np
 
 from poolflow.kernels import _check
 from poolflow.kernels.errors import InputError
+from poolflow.kernels.typicality import kmeans
 
 MAX_PAIRS = 2**27  # pairs of rows nearer than delta that are held, 14 bytes each while the graph is built
 TILE = (512, 4096)  # rows x columns of a float32 product that stays in the processor's cache
@@ -77,6 +78,76 @@ def prob_cover(features, labeled, budget, delta):
         taken[picks[step]] = True
         cover(picks[step : step + 1])
     return picks, scores
+
+
+def pure_delta(features, count, rng, purity=0.95):
+    """Return the largest delta at which a share of at least `purity` of the balls of all rows are pure.
+
+    The rule of Yehuda et al. (2022), with the `count` clusters of k-means in place of classes: a ball is pure where all
+    rows at a distance below delta from its centre are of one cluster. So delta is the distance to the nearest row of
+    another cluster that this share of the rows has at least, and no delta has to be tried.
+
+    Parameters
+    ----------
+    features : (N, D) float
+    count : int
+        The number of classes.
+    rng : numpy.random.Generator
+        Starts k-means.
+    purity : float
+
+    Returns
+    -------
+    float
+        Where there is one cluster only, twice the largest distance of a row to the mean: no two are farther apart.
+
+    Raises
+    ------
+    ValueError
+        When a feature is not finite, or rows of different clusters coincide so often that no delta is pure enough.
+
+    Notes
+    -----
+    Time O(N^2 D), a product in float32 that says which row of another cluster is nearest; its distance is float64. It
+    may be too large where another one is nearer by no more than rounding: 8 (D + 8) 2^-24 of the largest squared norm
+    of the centred features, in the squared distance. Memory O(N D).
+    """
+    features = _check.finite(features)
+    mean = features.mean(axis=0, dtype=np.float64)
+    clusters = kmeans(features, min(count, len(features)), rng)
+    apart = _other_cluster(features, mean, clusters)
+    delta = float(np.sort(apart)[::-1][int(np.ceil(purity * len(apart))) - 1])
+    if not delta:
+        raise InputError(f"delta: found none at which {purity} of the balls are pure; write a number")
+    return delta if np.isfinite(delta) else 2 * _radius(features, mean) or 1.0
+
+
+def _other_cluster(features, mean, clusters):
+    """Return each row's distance to the nearest row of another cluster, (N,) float64, infinite where there is none."""
+    scale = _radius(features, mean) or 1.0
+    order = np.argsort(clusters, kind="stable")
+    ends = np.cumsum(np.bincount(clusters))
+    centred = np.empty(features.shape, np.float32)
+    for block in _check.blocks(len(order), features.shape[1]):
+        centred[block] = (features[order[block]] - mean) / scale
+    halves = np.einsum("nd,nd->n", centred, centred) / 2
+    apart = np.full(len(order), np.inf)
+    for start, stop in zip([0, *ends[:-1]], ends, strict=True):
+        for first in range(start, stop, TILE[0]):
+            rows = slice(first, min(first + TILE[0], stop))
+            best, nearest = np.full(rows.stop - first, -np.inf), np.full(rows.stop - first, -1)
+            others = [*range(0, start, TILE[1]), *range(stop, len(order), TILE[1])]
+            for column in others:
+                columns = slice(column, min(column + TILE[1], start if column < start else len(order)))
+                values = centred[rows] @ centred[columns].T - halves[columns]
+                places = values.argmax(axis=1)
+                values = values[np.arange(len(values)), places]
+                nearest = np.where(values > best, places + column, nearest)
+                best = np.maximum(best, values)
+            if others:
+                wide = features[order[rows]].astype(np.float64) - features[order[nearest]]
+                apart[order[rows]] = np.sqrt(np.einsum("nd,nd->n", wide, wide))
+    return apart
 
 
 def max_herding(features, labeled, budget, sigma=1.0, weights=None):

@@ -55,7 +55,7 @@ def typiclust(features, labeled, budget, rng, max_clusters=500, neighbours=20):
         if value < 1:
             raise InputError(f"{name}: found {value}, expected at least 1")
     count = min(len(labeled) + budget, max_clusters)
-    clusters = _kmeans(features, count, rng)
+    clusters = kmeans(features, count, rng)
     sizes = np.bincount(clusters, minlength=count)
     known = np.bincount(clusters[labeled], minlength=count)
     order = np.lexsort((-sizes, known))
@@ -75,8 +75,12 @@ def typiclust(features, labeled, budget, rng, max_clusters=500, neighbours=20):
     return np.array(picks), np.array(scores)
 
 
-def _kmeans(features, count, rng):
-    """Return the cluster of each row, (N,)."""
+def kmeans(features, count, rng):
+    """Return the cluster of each row, (N,), of at most `count`: fewer where rows coincide.
+
+    scikit-learn's, first on 40 rows for each cluster, 10,000 at least, then 7 steps on all; only on all, to the end,
+    where there are no more. `rng` draws the rows and the first centres, by greedy k-means++.
+    """
     from sklearn.cluster import KMeans  # here: the other kernels start without scikit-learn
 
     size = min(max(SAMPLE * count, LEAST), len(features))
