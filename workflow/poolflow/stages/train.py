@@ -2,6 +2,7 @@
 
 import dataclasses
 import math
+import sys
 import time
 from importlib import import_module
 from pathlib import Path
@@ -88,6 +89,8 @@ def main(job, draws, dataset, pool, labeled, model, metrics, start=()):
     result |= learner.metrics()
     result["classes_labeled"] = torch.bincount(parts["train"][1], minlength=candidates.classes).tolist()
     result["classes_found"] = sum(count > 0 for count in result["classes_labeled"])
+    if result["classes_found"] == 1:
+        print(f"train {job.name}: all {len(rows)} labels are of one class: it predicts no other", file=sys.stderr)
 
     beside = Path(model).with_name("pseudo_labels.h5")
     if getattr(plugin, "PSEUDO_LABELS", False):
