@@ -2,6 +2,7 @@
 
 import copy
 from functools import cached_property
+from importlib import import_module
 
 import h5py
 import numpy as np
@@ -12,7 +13,7 @@ from conftest import NETWORK
 from helpers import imported
 from torch import nn
 
-from poolflow.job import Job
+from poolflow.job import Job, StageError
 from poolflow.kernels.emoc import output_change
 from poolflow.selection import Pool
 from poolflow.strategies import emoc, emoc_sets, max_sets, min_sets, one_vs_two_sets, random_sets
@@ -257,6 +258,25 @@ def test_emoc_of_a_set_has_the_set_s_common_label(view):
     rows, scores = emoc_sets.select(leaning, 5, np.random.default_rng(0), sets=1, size=5, references=30)
     label = leaning.probs[rows].mean(axis=0).argmax()
     np.testing.assert_allclose(scores, np.mean([leaning.brute(row, label, range(30)) for row in rows]), rtol=1e-9)
+
+
+ORACLES = [name for name in plugins.names("strategies") if name.endswith("_sets_oracle")]
+
+
+@pytest.mark.parametrize("name", ORACLES)
+def test_an_oracle_draws_its_sets_from_one_true_class(name, view):
+    strategy, plain = (import_module(f"poolflow.strategies.{n}") for n in (name, name.removesuffix("_oracle")))
+    settings = {"sets": 20, "size": 4} | ({"references": 30} if "emoc" in name else {})
+    view.oracle = view.probs.argmax(axis=1)
+    found, expected = (module.select(view, 8, np.random.default_rng(2), **settings) for module in (strategy, plain))
+    np.testing.assert_array_equal(found, expected)
+    view.oracle = np.arange(view.size) % 4 - 1
+    rows, _ = strategy.select(view, 8, np.random.default_rng(2), **settings)
+    assert {len(set(view.oracle[members])) for members in (rows[:4], rows[4:])} == {1}
+    assert (view.oracle[rows] >= 0).all()
+    known = int((view.oracle[view.unlabeled] >= 0).sum())
+    with pytest.raises(StageError, match=f"budget: found {known + 1}, expected at most the {known} images with a"):
+        strategy.select(view, known + 1, np.random.default_rng(2), **settings)
 
 
 # The stage

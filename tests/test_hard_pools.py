@@ -123,6 +123,10 @@ REFUSED = {
     ("one labelled class", "svm_distance"): "svm_distance: found 1 class among the 3 labelled images",
     ("no answers", "svm_distance"): "svm_distance: found 0 class among the 0 labelled images",
     ("no answers", "class_balanced"): "initial_size: found 6, expected at most the 0 images with a label",
+} | {
+    ("no answers", name): "budget: found 6, expected at most the 0 images with a known class"
+    for kind, name in SELECTING
+    if kind == "strategies" and "oracle" in NEEDS[kind, name]
 }
 
 

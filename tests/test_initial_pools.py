@@ -437,17 +437,20 @@ def test_a_file_of_another_pool_is_one_line(folder):
         _ = view(folder, "scores").scores
 
 
-def test_only_an_initial_pool_may_need_the_oracle_and_what_a_pretext_task_gives():
+def test_only_an_initial_pool_may_need_what_a_pretext_task_gives():
     plugins.CHECKS["initial_pools"]("mine.py", "mine", {"NEEDS": ("scores", "clusters", "features", "oracle", "given")})
-    for kind, need in (("strategies", "oracle"), ("strategies", "scores"), ("initial_pools", "probs")):
+    for kind, need in (("strategies", "scores"), ("initial_pools", "probs")):
         message = rf"mine\.py: NEEDS must be a literal tuple of .*, found \('{need}',\)"
         with pytest.raises(plugins.PluginError, match=message):
             plugins.CHECKS[kind]("mine.py", "mine", {"NEEDS": (need,)})
 
 
-def test_only_the_control_reads_labels():
-    assert [name for name, needed in NEEDS.items() if "oracle" in needed] == ["class_balanced"]
-    assert "oracle control" in plugins.docstring("initial_pools", "class_balanced").splitlines()[0]
+@pytest.mark.parametrize("kind", ["initial_pools", "strategies"])
+def test_only_what_is_called_a_control_reads_labels(kind):
+    reading = [name for name in plugins.names(kind) if "oracle" in plugins.literals(kind, name)["NEEDS"]]
+    said = "; an oracle control, since it reads the labels."
+    assert reading == [n for n in plugins.names(kind) if plugins.docstring(kind, n).partition("\n")[0].endswith(said)]
+    assert reading
 
 
 @pytest.mark.parametrize("name", plugins.names("initial_pools"))

@@ -7,13 +7,8 @@ from poolflow.job import StageError
 from poolflow.training import networks
 
 VARIANT = "dropout"
-# What a layer that drops leaves out of one image's activations: each number by itself, or whole channels.
-DROPS = {
-    nn.Dropout: lambda shape: shape,
-    nn.Dropout1d: lambda shape: (shape[0], 1),
-    nn.Dropout2d: lambda shape: (shape[0], 1, 1),
-    nn.Dropout3d: lambda shape: (shape[0], 1, 1, 1),
-}
+# Layers that drop, and over how many axes they do so at once: whole channels, or each number by itself.
+DROPS = {"Dropout": 0, "Dropout1d": 1, "Dropout2d": 2, "Dropout3d": 3}
 
 
 def output(members, images, precision, passes):
@@ -29,9 +24,9 @@ def stochastic(network, images, precision, count):
     the same seed they are the same for every block of images. What comes before the first dropout runs once.
     """
     dropouts = [module for module in network.modules() if isinstance(module, nn.modules.dropout._DropoutNd)]
-    unknown = {type(module).__name__ for module in dropouts if type(module) not in DROPS}
+    unknown = {type(module).__name__ for module in dropouts} - set(DROPS)
     if unknown:
-        known = ", ".join(kind.__name__ for kind in DROPS)
+        known = ", ".join(DROPS)
         raise StageError(f"mc_probs: found a layer {min(unknown)} in the network, expected of those that drop {known}")
     hooks = [module.register_forward_hook(dropped) for module in dropouts]
     try:
@@ -46,7 +41,8 @@ def stochastic(network, images, precision, count):
 def dropped(module, inputs, _):
     """Return the input (n, ...) of a layer with one draw of what it drops for all n."""
     (values,) = inputs
-    shape = DROPS[type(module)](values.shape[1:])
+    shape, together = values.shape[1:], DROPS[type(module).__name__]
+    shape = (*shape[: len(shape) - together], *[1] * together)
     kept = torch.rand(shape) >= module.p  # on the CPU: the same draw on every device
     return values * (kept / (1 - module.p)).to(values)
 

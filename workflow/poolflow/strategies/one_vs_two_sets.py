@@ -2,7 +2,7 @@
 
 A baseline of EMOC in Kaeding et al. (2016), section 3. `sets` random sets of `size` images, each of one class drawn at
 random, the best first and then the best that shares no image with those taken; the last one is cut to the budget. The
-paper draws the sets by their true class; here it is the predicted one, for a strategy does not see the true one.
+paper draws the sets by their true class; here it is the predicted one, and `one_vs_two_sets_oracle` has the true one.
 Score: 1 - the mean of p_1st - p_2nd over the set.
 Cost: one forward pass over the pool, then O(N C + M (N + K)) for M sets of K.
 """
