@@ -126,6 +126,18 @@ def test_the_pure_delta_of_directions_and_of_what_has_none():
         pure_delta(np.array([[0.0], [np.nan]]), 2, np.random.default_rng(0))
 
 
+def test_a_pure_delta_is_lower_where_its_pairs_could_not_be_held(monkeypatch):
+    features = clustered()  # 12 clusters of about 58: 20,000 pairs within them
+    free = pure_delta(features, 12, np.random.default_rng(0))
+    pairs = cdist(features.astype(np.float64), features.astype(np.float64))[np.triu_indices(700, 1)]
+    monkeypatch.setattr(coverage, "MAX_PAIRS", 10_000)
+    with pytest.raises(ValueError, match="joins more than 10000 pairs"):
+        prob_cover(features, [], 5, free)
+    held = pure_delta(features, 12, np.random.default_rng(0))
+    assert (pairs < held).sum() == pytest.approx(5000, rel=0.1)
+    prob_cover(features, [], 5, held)
+
+
 def test_rows_of_two_clusters_that_coincide_are_one_line(monkeypatch):
     monkeypatch.setattr(coverage, "kmeans", lambda *_: np.array([0, 1, 0, 1]))
     with pytest.raises(ValueError, match=r"delta: found none at which 0\.95 of the balls are pure; write a number"):

@@ -1,6 +1,7 @@
 """Expected model output change, against explicit Jacobians and against real steps; the choice of sets."""
 
 import copy
+import importlib
 from functools import cached_property
 
 import h5py
@@ -12,10 +13,10 @@ from conftest import NETWORK
 from helpers import imported
 from torch import nn
 
-from poolflow.job import Job
+from poolflow.job import Job, StageError
 from poolflow.kernels.emoc import output_change
 from poolflow.selection import Pool
-from poolflow.strategies import emoc, emoc_sets, max_sets, min_sets, one_vs_two_sets, random_sets
+from poolflow.strategies import emoc, emoc_sets, max_sets, min_sets, one_vs_two_sets, random_sets, random_sets_oracle
 from poolflow.study import plugins
 from poolflow.training import networks, of_pool
 
@@ -257,6 +258,36 @@ def test_emoc_of_a_set_has_the_set_s_common_label(view):
     rows, scores = emoc_sets.select(leaning, 5, np.random.default_rng(0), sets=1, size=5, references=30)
     label = leaning.probs[rows].mean(axis=0).argmax()
     np.testing.assert_allclose(scores, np.mean([leaning.brute(row, label, range(30)) for row in rows]), rtol=1e-9)
+
+
+class Seen(View):
+    """A view with true classes, which the network does not predict; the last ten images have no label."""
+
+    def __init__(self, size):
+        super().__init__(size=size)
+        self.oracle = np.arange(size) // 3 % CLASSES
+        self.oracle[-10:] = -1
+
+
+@pytest.mark.parametrize("name", ["emoc_sets", "max_sets", "min_sets", "one_vs_two_sets", "random_sets"])
+def test_the_oracle_s_sets_are_of_one_true_class(name):
+    view = Seen(60)
+    strategy, blind = (importlib.import_module(f"poolflow.strategies.{n}") for n in (f"{name}_oracle", name))
+    rows, _ = strategy.select(view, 12, np.random.default_rng(0), sets=20, size=4)
+    for members in np.split(rows, 3):
+        assert len(set(view.oracle[members])) == 1
+    assert view.oracle[rows].min() >= 0
+    # With what is predicted in place of what is true it is the other strategy.
+    view.oracle = view.probs.argmax(axis=1)
+    one, other = (s.select(view, 12, np.random.default_rng(0), sets=20, size=4) for s in (strategy, blind))
+    np.testing.assert_array_equal(one, other)
+
+
+def test_an_oracle_s_budget_is_of_images_with_a_label():
+    view = Seen(30)
+    assert len(random_sets_oracle.select(view, 18, np.random.default_rng(0))[0]) == 18
+    with pytest.raises(StageError, match="budget: found 19, expected at most the 18 images left that have a label"):
+        random_sets_oracle.select(view, 19, np.random.default_rng(0))
 
 
 # The stage

@@ -122,6 +122,11 @@ REFUSED = {
     ("large features", "bait"): "bait: regularisation: found 1.0, too small for features of this size",
     ("one labelled class", "svm_distance"): "svm_distance: found 1 class among the 3 labelled images",
     ("no answers", "svm_distance"): "svm_distance: found 0 class among the 0 labelled images",
+    **{
+        ("no answers", name): "budget: found 6, expected at most the 0 images left that have a label"
+        for kind, name in SELECTING
+        if kind == "strategies" and "oracle" in NEEDS[kind, name]
+    },
     ("no answers", "class_balanced"): "initial_size: found 6, expected at most the 0 images with a label",
 }
 

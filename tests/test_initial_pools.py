@@ -437,17 +437,20 @@ def test_a_file_of_another_pool_is_one_line(folder):
         _ = view(folder, "scores").scores
 
 
-def test_only_an_initial_pool_may_need_the_oracle_and_what_a_pretext_task_gives():
+def test_only_an_initial_pool_may_need_what_a_pretext_task_gives():
     plugins.CHECKS["initial_pools"]("mine.py", "mine", {"NEEDS": ("scores", "clusters", "features", "oracle", "given")})
-    for kind, need in (("strategies", "oracle"), ("strategies", "scores"), ("initial_pools", "probs")):
+    for kind, need in (("strategies", "scores"), ("initial_pools", "probs")):
         message = rf"mine\.py: NEEDS must be a literal tuple of .*, found \('{need}',\)"
         with pytest.raises(plugins.PluginError, match=message):
             plugins.CHECKS[kind]("mine.py", "mine", {"NEEDS": (need,)})
 
 
-def test_only_the_control_reads_labels():
-    assert [name for name, needed in NEEDS.items() if "oracle" in needed] == ["class_balanced"]
-    assert "oracle control" in plugins.docstring("initial_pools", "class_balanced").splitlines()[0]
+@pytest.mark.parametrize(("kind", "count"), [("initial_pools", 1), ("strategies", 5)])
+def test_only_controls_that_say_so_read_labels(kind, count):
+    reading = [name for name in plugins.names(kind) if "oracle" in plugins.literals(kind, name)["NEEDS"]]
+    first = {name: plugins.docstring(kind, name).splitlines()[0] for name in plugins.names(kind)}
+    assert [name for name, line in first.items() if "oracle control" in line] == reading
+    assert len(reading) == count
 
 
 @pytest.mark.parametrize("name", plugins.names("initial_pools"))

@@ -3,7 +3,8 @@
 Yehuda et al. (2022) with nothing labelled, on SimCLR features scaled to length 1. `delta` is a number or "auto", the
 paper's rule: the largest at which 95 % of the balls have images of one cluster only, the clusters of k-means, as many
 as classes. Where everything is covered, the cover starts anew. Score: how many images the pick covered anew. Cost: the
-pretext task, then O(N^2 D) once, twice for "auto"; memory 14 bytes for each pair of images nearer than delta.
+pretext task, then O(N^2 D) once, twice for "auto"; memory 14 bytes for each pair of images nearer than delta, at most
+2^27 pairs, for which "auto" lowers delta.
 """
 
 from poolflow.kernels import prob_cover, pure_delta, unit

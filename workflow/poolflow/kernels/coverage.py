@@ -85,7 +85,8 @@ def pure_delta(features, count, rng, purity=0.95):
 
     The rule of Yehuda et al. (2022), with the `count` clusters of k-means in place of classes: a ball is pure where all
     rows at a distance below delta from its centre are of one cluster. So delta is the distance to the nearest row of
-    another cluster that this share of the rows has at least, and no delta has to be tried.
+    another cluster that this share of the rows has at least, and no delta has to be tried. Where clusters lie so far
+    apart that `prob_cover` could not hold the pairs, delta is lower: that which 2**26 pairs of rows are nearer than.
 
     Parameters
     ----------
@@ -93,7 +94,7 @@ def pure_delta(features, count, rng, purity=0.95):
     count : int
         The number of classes.
     rng : numpy.random.Generator
-        Starts k-means.
+        Starts k-means, and draws the million pairs that the number of pairs is estimated from.
     purity : float
 
     Returns
@@ -119,7 +120,18 @@ def pure_delta(features, count, rng, purity=0.95):
     delta = float(np.sort(apart)[::-1][int(np.ceil(purity * len(apart))) - 1])
     if not delta:
         raise InputError(f"delta: found none at which {purity} of the balls are pure; write a number")
-    return delta if np.isfinite(delta) else 2 * _radius(features, mean) or 1.0
+    delta = delta if np.isfinite(delta) else 2 * _radius(features, mean) or 1.0
+    share = MAX_PAIRS / (len(features) * (len(features) - 1) or 1)  # MAX_PAIRS / 2 of all pairs
+    if share < 1:
+        first = rng.integers(len(features), size=SAMPLE**2)
+        other = (first + rng.integers(1, len(features), size=len(first))) % len(features)
+        squared = np.empty(len(first))
+        for some in _check.blocks(len(first), features.shape[1]):
+            wide = features[first[some]].astype(np.float64) - features[other[some]]
+            squared[some] = np.einsum("nd,nd->n", wide, wide)
+        held = float(np.sqrt(np.quantile(squared, share)))
+        delta = min(delta, held) if held else delta
+    return delta
 
 
 def _other_cluster(features, mean, clusters):

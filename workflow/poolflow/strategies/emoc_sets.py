@@ -5,10 +5,10 @@ y'(X'), and over reference images x of || J_f(x) grad_theta L(x', y'(X')) ||_1, 
 cross-entropy, and y'(X') the class of the largest mean probability over X' (a mean over the set where eq. 5 has the
 sum, for a set may be smaller than `size`). Score: that, without the learning rate. `sets` random sets of `size` images,
 each of one class drawn at random, the best first and then the best that shares no image with those taken; the last one
-is cut to the budget. The paper draws the sets by their true class; here it is the predicted one, for a strategy does
-not see the true one. The references are `references` random images of the pool, labelled ones too.
-Cost: that of EMOC for each image in the sets, at most the smaller of N and M K for M sets of K, and again for each
-other y'(X') that it meets; memory does not grow with the sets.
+is cut to the budget. The class is the predicted one; the paper's, the true one, is that of the control
+`emoc_sets_oracle`. The references are `references` random images of the pool, labelled ones too. Cost: that of EMOC for
+each image in the sets, at most the smaller of N and M K for M sets of K, and again for each other y'(X') that it meets;
+memory does not grow with the sets.
 """
 
 import torch
@@ -25,6 +25,11 @@ BOUNDS = {"sets": ">= 1", "size": ">= 1", "references": ">= 1"}
 
 def select(pool, budget, rng, sets: int = 1000, size: int = 25, references: int = 100):
     """Return `budget` unlabelled rows, set after set, and the score of each one's set."""
+    return choose(pool, budget, rng, sets, size, references, pool.probs.argmax(axis=1))
+
+
+def choose(pool, budget, rng, sets, size, references, classes):
+    """Do so for sets of one of `classes`, (N,)."""
     network, normalise = network_of(pool)
     drawn = rng.choice(pool.size, min(references, pool.size), replace=False)
     others = normalise(torch.from_numpy(pool.images[drawn]))
@@ -40,4 +45,4 @@ def select(pool, budget, rng, sets: int = 1000, size: int = 25, references: int 
         return sum(known[row, label] for row in members) / len(members)
 
     with tqdm(desc="emoc_sets, images", mininterval=5) as progress:
-        return select_sets(pool, budget, rng, score, sets, size)
+        return select_sets(pool, budget, rng, score, sets, size, classes)

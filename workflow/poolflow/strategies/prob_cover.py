@@ -4,7 +4,8 @@ Yehuda et al. (2022). Distances are between penultimate features scaled to lengt
 paper's rule in each cycle: the largest at which 95 % of the balls have images of one cluster only, the clusters of
 k-means, as many as classes; of a large pool with clusters far apart that may be too many pairs to hold, which is said.
 Where all is covered, the cover starts anew. Score: how many images the pick covered anew. Cost: one forward pass over
-the pool, then O(N^2 D) once, twice for "auto"; memory 14 bytes for each pair of images nearer than delta.
+the pool, then O(N^2 D) once, twice for "auto"; memory 14 bytes for each pair of images nearer than delta, at most 2^27
+pairs, for which "auto" lowers delta.
 """
 
 from poolflow.kernels import prob_cover, pure_delta, unit

@@ -2,9 +2,8 @@
 
 A baseline of EMOC in Kaeding et al. (2016), section 3. `sets` random sets of `size` images, each of one class drawn at
 random, the best first and then the best that shares no image with those taken; the last one is cut to the budget. The
-paper draws the sets by their true class; here it is the predicted one, for a strategy does not see the true one.
-Score: 0.
-Cost: one forward pass over the pool, then O(N C + M (N + K)) for M sets of K.
+class is the predicted one; the paper's, the true one, is that of the control `random_sets_oracle`. Score: 0. Cost: one
+forward pass over the pool, then O(N C + M (N + K)) for M sets of K.
 """
 
 from poolflow.strategies._sets import select_sets
@@ -16,4 +15,4 @@ BOUNDS = {"sets": ">= 1", "size": ">= 1"}
 
 def select(pool, budget, rng, sets: int = 1000, size: int = 25):
     """Return `budget` unlabelled rows, set after set, and the score of each one's set."""
-    return select_sets(pool, budget, rng, lambda members: 0.0, sets, size)
+    return select_sets(pool, budget, rng, lambda members: 0.0, sets, size, pool.probs.argmax(axis=1))

@@ -10,7 +10,7 @@ from functools import cache
 from poolflow.data import paths
 from poolflow.study import plugins
 
-OTHER_NEEDS = {*plugins.DATA, "labels"}  # what a strategy gets from no file of its own
+OTHER_NEEDS = {*plugins.DATA, *plugins.ORACLE, "labels"}  # what a strategy gets from no file of its own
 
 
 @cache

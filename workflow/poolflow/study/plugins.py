@@ -75,7 +75,7 @@ def _check_initial_pool(path, name, found):
 
 
 def _check_strategy(path, name, found):
-    _check_needs(path, found.get("NEEDS"), DATA | ANSWERS | set(names("outputs")))
+    _check_needs(path, found.get("NEEDS"), DATA | ANSWERS | ORACLE | set(names("outputs")))
 
 
 def _check_output(path, name, found):
