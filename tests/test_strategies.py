@@ -138,6 +138,27 @@ def test_uherding_is_maxherding_with_weights_and_a_width_of_its_own():
         assert rows.tolist() == expected.tolist()
 
 
+def test_uherding_s_width_may_be_the_median_and_duplicates_have_none():
+    features, probs = clouds([10, 20])[0], random_probs(30)
+    features[8] = features[4]  # the same image twice
+    features[9] = features[4] + np.float32(1e-3)  # and one very near
+    unit = features / np.linalg.norm(features, axis=1, keepdims=True)
+    labeled = [4, 8, 9, 20, 21, 22]
+    apart = cdist(unit[labeled], unit[labeled])
+    nearest = [np.sort(row[row > 0])[0] for row in apart[[0, 2, 3, 4, 5]]]
+    for radius, sigma in (("smallest", apart[apart > 0].min()), ("median", np.median(nearest))):
+        expected, gains = max_herding(unit, np.array(labeled), 5, sigma, margin(probs))
+        rows, scores = picks("uherding", view(labeled, probs=probs, features=features), 5, radius=radius)
+        assert rows.tolist() == expected.tolist()
+        np.testing.assert_allclose(scores, gains, rtol=1e-3)
+
+
+def test_uherding_of_a_network_that_is_sure_of_all_is_maxherding():
+    features, probs = clouds([10, 20])[0], np.eye(3, dtype=np.float32)[np.arange(30) % 3]
+    rows, _ = picks("uherding", view([], probs=probs, features=features), 5)
+    assert rows.tolist() == picks("max_herding", view([], features=features), 5)[0].tolist()
+
+
 @pytest.mark.parametrize("name", ["prob_cover", "max_herding", "typiclust"])
 def test_coverage_is_of_directions(name):
     features, _ = clouds([10, 20])
