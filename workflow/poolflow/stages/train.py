@@ -32,11 +32,14 @@ def main(job, draws, dataset, pool, labeled, model, metrics, start=()):
     Training starts from scratch, or from the last cycle's model where `start` names it. Accuracies are fractions,
     losses mean cross-entropies in nats, both evaluated without augmentation; `seconds` is the time of the training
     loops. Acquired images without a label are not trained on. An ensemble's accuracies and losses are the means of its
-    members', as those of a single network are; what the members reach together has `ensemble` in its name.
+    members', as those of a single network are; what the members reach together has `ensemble` in its name. `tied` is
+    the number of images of this cycle whose score another one of them has too, see `poolflow.selection.write`.
     """
     config = job.config
     device = device_of(config)
     rows, _, cycles = read_labeled(labeled)
+    with store.read(labeled) as file:
+        tied = int(file.attrs["tied"])
     candidates = Candidates(pool)
     with store.read(dataset) as file:
         mean, std = file.attrs["mean"], file.attrs["std"]
@@ -79,7 +82,8 @@ def main(job, draws, dataset, pool, labeled, model, metrics, start=()):
         seconds += time.perf_counter() - begin
         members.append(network)
 
-    result = {"labeled": len(rows), "unanswered": int((~known).sum()), "seconds": round(seconds, 3), "epochs": epochs}
+    result = {"labeled": len(rows), "unanswered": int((~known).sum()), "tied": tied}
+    result |= {"seconds": round(seconds, 3), "epochs": epochs}
     for part, (images, targets) in parts.items():
         if len(images):
             for key, value in evaluate(members, normalise, images, targets, training["precision"]).items():
