@@ -12,7 +12,7 @@ import seaborn as sns
 from helpers import report, write_h5, write_pool
 from matplotlib import colors
 from PIL import Image
-from toy import C, N, write_dataset, write_labeled
+from toy import C, N, write_dataset, write_labeled, write_metrics
 
 from poolflow.data.known_pool import KnownPool
 from poolflow.figures import _sheet, learning_curves, overlap_cycles, pool_classes, pool_map, pool_overlap
@@ -236,6 +236,16 @@ def test_names_of_strategies_are_text_whatever_they_look_like(toy, monkeypatch):
     assert seen[1][1:3] == ("initial_pool", "strategy")
 
 
+def test_a_strategy_on_another_kind_of_network_has_its_name(toy, monkeypatch):
+    seen = []
+    monkeypatch.setattr(learning_curves, "curves", lambda table, *words: seen.append(table) or plt.figure())
+    for seed in (0, 1):
+        for pool in "abc":
+            write_metrics(toy.metrics(f"{pool}+dropout", seed), labeled=12, test_accuracy=0.125)
+    toy.figure("toy/net/by_pool", strategies={"s": {"strategy": "dbal"}, "t": {"strategy": "random"}})
+    assert seen[0].strategy.unique().tolist() == ["s (dropout)", "t"]
+
+
 def test_a_metric_that_no_image_gives_is_named(toy):
     with pytest.raises(
         StageError, match="found no validation_loss, as there are no such images; write another figures"
@@ -245,7 +255,7 @@ def test_a_metric_that_no_image_gives_is_named(toy):
 
 @pytest.mark.parametrize("answered", [(12, 12, 18), (12, 15, 15)])
 def test_a_cycle_without_new_labels_is_neither_drawn_nor_averaged_with_the_one_before(table, answered):
-    """The images of one cycle have no label yet: its accuracy is that of another training on the same labels."""
+    """The images of one cycle have no label yet: the network of the last one stands for it."""
     first = table[table.cycle == 0]
     cycles = [first.assign(cycle=cycle, labeled=size) for cycle, size in enumerate(answered)]
     for cycle, rows in enumerate(cycles):

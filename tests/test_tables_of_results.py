@@ -254,13 +254,14 @@ def test_what_to_label_is_what_the_last_cycle_asks_for(toy, cycles):
 def test_curves_and_their_summary(toy):
     table, summary = toy.table("curves"), toy.table("summary")
     assert list(table.columns) == [
-        *("dataset", "learner", "initial_pool", "strategy", "seed", "cycle", "labeled", "test_accuracy", "seconds")
+        *("dataset", "learner", "initial_pool", "strategy", "variant", "seed", "cycle"),
+        *("labeled", "test_accuracy", "seconds"),
     ]
     assert len(table) == 3 * 2 * 2 * 2
     for row in table.itertuples():
         chain = f"{row.initial_pool}/{row.strategy}" if row.cycle else row.initial_pool
         metrics = json.loads(toy.metrics(chain, row.seed, row.cycle).read_text())
-        np.testing.assert_allclose([row.labeled, row.test_accuracy], [metrics[key] for key in table.columns[6:8]], 1e-5)
+        np.testing.assert_allclose([row.labeled, row.test_accuracy], [metrics[key] for key in table.columns[7:9]], 1e-5)
     by_chain = table.groupby(["initial_pool", "strategy", "cycle"], sort=False).test_accuracy
     np.testing.assert_allclose(summary.test_accuracy_mean, by_chain.mean(), rtol=1e-5)
     np.testing.assert_allclose(summary.test_accuracy_std, by_chain.std(ddof=1), atol=1e-5)
@@ -275,6 +276,7 @@ def test_the_first_cycle_of_a_curve_is_that_of_the_strategy_s_kind_of_network(to
     first = table[table.cycle == 0].set_index("strategy").test_accuracy
     assert (first["s"] == 0.125).all()
     assert (first["t"] != 0.125).all()
+    assert set(zip(table.strategy, table.variant.fillna(""), strict=True)) == {("s", "dropout"), ("t", "")}
 
 
 # Broken files

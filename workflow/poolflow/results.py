@@ -11,7 +11,7 @@ from poolflow.data.labeled import read_labeled
 from poolflow.job import StageError
 
 COLUMNS = {"clustering": "pretext", "embedding": "pretext"}  # where a table has the name of a wildcard elsewhere
-TEXT = ["dataset", "learner", "initial_pool", "other_pool", "strategy", "class", "pretext", "file", "label"]
+TEXT = ["dataset", "learner", "initial_pool", "other_pool", "strategy", "variant", "class", "pretext", "file", "label"]
 
 
 class Results:
@@ -104,10 +104,15 @@ class Results:
         rows, cycles = read_rows(path, len(pool), count)
         return rows, cycles, read_labeled(path)[1]
 
+    def variant(self, strategy):
+        """Return the kind of network that the chains of a strategy train, "" for the plain one."""
+        self._folder("metrics")
+        return self._config["variants"].get(strategy, "")
+
     def metrics(self, dataset, learner, initial_pool, strategy, seed, cycle):
         """Return the metrics.json of a cycle of a chain. Cycle 0 is shared by the strategies of one kind of network."""
         root = self._folder("metrics")
-        first = "+".join(filter(None, [initial_pool, self._config["variants"].get(strategy)]))
+        first = "+".join(filter(None, [initial_pool, self.variant(strategy)]))
         folder = paths.cycle(dataset, learner, f"{initial_pool}/{strategy}" if cycle else first, seed, cycle)
         path = f"{root}{folder}/metrics.json"
         try:

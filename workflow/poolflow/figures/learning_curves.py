@@ -2,7 +2,8 @@
 
 `by_strategy` has a panel for each query strategy and a line for each initial pool, `by_pool` the reverse. A point is
 a cycle: where the seeds have different numbers of labels, at their mean. A cycle that brought no label in any seed,
-as its images have no answer yet, is another training on the labels of the last one, and is left out.
+as its images have no answer yet, is the last one once more, and is left out. Strategies that train another kind of
+network than the plain one have its name in brackets.
 """
 
 import seaborn as sns
@@ -21,9 +22,11 @@ def draw(results, metric, title):
     table = results.of_names("curves")
     if metric not in table or table[metric].isna().all():
         raise StageError(f"curves.csv: found no {metric}, as there are no such images; write another figures.metric")
+    strategies = table.strategy.where(table.variant == "", table.strategy + " (" + table.variant + ")")
     panel, line = (
         ("strategy", "initial_pool") if results.names["view"] == "by_strategy" else ("initial_pool", "strategy")
     )
+    table = table.assign(strategy=strategies)
     return curves(table, panel, line, metric, title or f"{results.names['dataset']}, {results.names['learner']}")
 
 

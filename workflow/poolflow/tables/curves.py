@@ -1,15 +1,16 @@
 """Learning curves: every chain, seed and cycle with its number of labels, accuracies, losses and seconds.
 
-`labeled` counts the images that have a label: in a cycle whose images have no answer yet it is that of the last one,
-and the training another one on the same labels. Accuracies are fractions, losses nats, seconds those of the training
-loop. Cycle 0 is trained once for an initial pool, and once more for each variant of the network that strategies need,
-and stands in the curve of each.
+`variant` is the kind of network that the chain trains, empty for the plain one: a difference between two kinds is that
+of the networks as well. `labeled` counts the images that have a label: in a cycle whose images have no answer yet it is
+that of the last one, and so is the network. Accuracies are fractions, losses nats, seconds those of the training loop.
+Cycle 0 is trained once for an initial pool, and once more for each variant of the network that strategies need, and
+stands in the curve of each.
 """
 
 import pandas as pd
 
 NEEDS = ("metrics",)
-CHAIN = ["dataset", "learner", "initial_pool", "strategy"]
+CHAIN = ["dataset", "learner", "initial_pool", "strategy", "variant"]
 METRICS = [
     "labeled",
     "test_accuracy",
@@ -29,5 +30,5 @@ def table(results):
     for *chain, seed in results.chains():
         for cycle in range(results.cycles + 1):
             metrics = results.metrics(*chain, seed, cycle)
-            rows.append([*chain, seed, cycle, *(metrics.get(metric) for metric in METRICS)])
+            rows.append([*chain, results.variant(chain[-1]), seed, cycle, *(metrics.get(metric) for metric in METRICS)])
     return pd.DataFrame(rows, columns=[*CHAIN, "seed", "cycle", *METRICS]).dropna(axis="columns", how="all")
