@@ -125,6 +125,7 @@ def tell(token, error):
     snakemake, address = names(token)
     try:
         connection = unix_socket()
+        connection.settimeout(5)
         connection.connect(snakemake)
         connection.sendall(b"H" + address if isinstance(error, Hangs) else b"F")
         connection.sendall(b"\n" + str(error).encode())

@@ -10,6 +10,7 @@ ended. A client that had to do without says why. Then Snakemake says so, once, a
 way, as they do with POOLFLOW_WARM=0, where the system is not Linux, and in containers.
 """
 
+import contextlib
 import os
 import secrets
 import selectors
@@ -76,7 +77,10 @@ class Watch:
                     self.said[connection] = b""
                     self.selector.register(connection, selectors.EVENT_READ)
                     continue
-                data = connection.recv(4096) if peer(connection)[1] == os.getuid() else b""
+                try:
+                    data = connection.recv(4096) if peer(connection)[1] == os.getuid() else b""
+                except ConnectionResetError:
+                    data = b""
                 self.said[connection] += data
                 if data:
                     continue
@@ -91,7 +95,8 @@ class Watch:
         """End all connections: a server then ends with its last job. One that hangs is killed, and so are its jobs."""
         for connection, said in self.said.items():
             if hanging and said == b"S" + hanging + b"\n":
-                os.kill(peer(connection)[0], signal.SIGKILL)
+                with contextlib.suppress(ProcessLookupError):
+                    os.kill(peer(connection)[0], signal.SIGKILL)
             connection.close()
         for key in list(self.selector.get_map().values()):
             key.fileobj.close()
