@@ -1,7 +1,7 @@
 """MC-dropout least confidence: ask where the mean over passes is least sure of its class.
 
-Gal, Islam & Ghahramani (2017), variation ratios. Score: 1 - max_c m_c of the mean m over passes with dropout.
-Cost: T passes of the head, or of the whole network where it has dropout inside, then O(N T C).
+Gal, Islam & Ghahramani (2017), variation ratios. Score: 1 - max_c m_c of the mean m over passes with dropout. Cost: T
+passes of what comes after the first dropout, then O(N T C).
 """
 
 from poolflow.kernels import least_confidence, mean_probs, top_k
