@@ -82,7 +82,7 @@ MISTAKES = {
     "no number of a plugin": (
         {"strategies": {"prob_cover": {"delta": float("nan")}}},
         "strategies.prob_cover.delta: found nan",
-        "expected a finite number > 0",
+        "expected auto or a finite number > 0",
     ),
     "unknown training key": ({"training": {"epoch": 3}}, "training.epoch: found unknown key 'epoch'", "mean epochs?"),
     "unknown parameter": (
@@ -315,7 +315,7 @@ def test_defaults_variants_and_overrides():
     assert (training["epochs"], training["batch_size"], training["optimizer"]) == (3, 16, "adam")
     assert isinstance(training["epochs"], int)
     assert study["datasets"]["digits"]["pool"] == study["pool"]
-    random = {"plugin": "random", "facts": {"NEEDS": ()}, "pretext": None, "parameters": {}}
+    random = {"plugin": "random", "facts": {"NEEDS": (), "SCORED": False}, "pretext": None, "parameters": {}}
     assert study["initial_pools"] == {"random": random}
 
 

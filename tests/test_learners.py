@@ -68,7 +68,7 @@ class Place:
             file["validation"] = validation
         self.rows = rng.permutation(ROWS - UNKNOWN)[:ASKED]
         cycles = np.arange(ASKED) >= FIRST
-        write_h5(self.labeled, indices=self.rows, cycle=cycles.astype(int), score=np.zeros(ASKED))
+        write_h5(self.labeled, {"tied": 0}, indices=self.rows, cycle=cycles.astype(int), score=np.zeros(ASKED))
         self.images = np.where(self.flip[:, None, None, None], images[self.indices, :, ::-1], images[self.indices])
         self.truth = self.labels[self.indices]
 
@@ -78,7 +78,7 @@ class Place:
         config |= {"members": members(variant), "training": SETTINGS | changes}
         job = Job("train", "d/l/p/s/seed0/cycle1", config, "")
         model, metrics = (self.folder / out / name for name in ("model.pt", "metrics.json"))
-        train.main(job, *(str(path) for path in (self.dataset, self.pool, self.labeled, model, metrics)))
+        train.main(job, "d/l/seed0", *(str(path) for path in (self.dataset, self.pool, self.labeled, model, metrics)))
         return json.loads(metrics.read_text()), torch.load(model)["states"]
 
     def predict(self, need, variant=None, out="out"):
