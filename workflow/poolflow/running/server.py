@@ -99,12 +99,11 @@ def libraries(arguments):
 
 @lru_cache
 def load(name):
-    """Import a library, where it is one and there is one: a stage that cannot do without it will say so."""
+    """Import a library, where it is one and there is one, once."""
     try:
         importlib.import_module(name)
-    except Exception:
-        return False
-    return True
+    except Exception:  # whatever a library raises: the job imports it again, and says so in its own log
+        return
 
 
 def prepare(arguments):
