@@ -334,7 +334,7 @@ def test_a_process_measures_its_time_and_memory(tmp_path):
     found = dict(zip(header, row, strict=True))
     assert tuple(header) == cost.COLUMNS
     assert 1 <= float(found["cpu_time"]) < 1.5
-    assert 1.4 < float(found["s"]) <= whole + 0.02
+    assert 1 < float(found["s"]) <= whole + 0.02  # half a second asleep, and a second of CPU time, partly of threads
     assert 300 < float(found["max_rss"]) < 600
 
 
