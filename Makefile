@@ -1,6 +1,7 @@
 # make demo   sets everything up in .venv and runs the default study to its figures
 # make plan   says what a run would make, why, and what it would cost; nothing is run. Another study, other options:
 #             make plan CONFIG=studies/x.yaml ARGS="--cores 4 --config data_root=/data"
+# make repair makes again what is missing or damaged of a study, with the same results, and runs it; CONFIG, ARGS as above
 # make test   sets everything up in .venv and runs all checks
 # Nothing is installed outside this folder. Another Python: make demo PYTHON=python3.13
 
@@ -9,7 +10,7 @@ PYTHON ?= $(shell for p in python3 python3.14 python3.13 python3.12 python3.11; 
 BIN := .venv/bin
 READY := .venv/ready
 
-.PHONY: demo plan test lint clean
+.PHONY: demo plan repair test lint clean
 
 demo: $(READY)
 	@$(BIN)/snakemake --cores all
@@ -19,6 +20,9 @@ demo: $(READY)
 
 plan: $(READY)
 	@PYTHONPATH=workflow $(BIN)/python -m poolflow plan $(if $(CONFIG),--configfile $(CONFIG)) $(ARGS)
+
+repair: $(READY)
+	@PYTHONPATH=workflow $(BIN)/python -m poolflow repair $(if $(CONFIG),--configfile $(CONFIG)) $(ARGS)
 
 test: lint
 	@$(BIN)/python -m pytest --numprocesses 3 --dist loadfile --no-loadscope-reorder

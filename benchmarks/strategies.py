@@ -20,7 +20,8 @@ import h5py
 import numpy as np
 from common import ENVIRONMENT, command, machine, measured
 
-from poolflow.data.known_pool import KnownPool, read_rows, shared
+from poolflow.data.known_pool import KnownPool, shared
+from poolflow.data.labeled import read_labeled
 from poolflow.study import chains, plugins, settings
 from poolflow.study.config import check
 
@@ -160,7 +161,7 @@ class State:
             self.wrong = file["probs"][:].argmax(axis=1) != self.known.classes
         with h5py.File(folder / PLAIN / "features.h5") as file:
             self.features = file["features"][:]
-        first, _ = read_rows(folder / "labeled.h5", len(self.known))
+        first, _, _ = read_labeled(folder / "labeled.h5", len(self.known))
         unlabeled = np.setdiff1d(np.arange(len(self.known)), first)
         self.wrong_share = self.wrong[unlabeled].mean()
         rng = np.random.default_rng(0)
@@ -172,7 +173,7 @@ class State:
         path = self.folder / strategy / "labeled.h5"
         if not path.exists():
             return None
-        rows, cycles = read_rows(path, len(self.known))
+        rows, _, cycles = read_labeled(path, len(self.known))
         return rows[cycles > 0]
 
     def overlap(self, strategy, other):

@@ -229,7 +229,7 @@ def make_dataset(no_network, tmp_path):
         assert snapshot(root) == before
         content = SimpleNamespace()
         with h5py.File(out) as file:
-            content.classes = list(file.attrs["classes"])
+            content.classes = [name.decode() for name in file.attrs["classes"]]
             content.mean, content.std = file.attrs["mean"], file.attrs["std"]
             for part in ("train", "test"):
                 for what, values in file[part].items():

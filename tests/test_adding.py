@@ -138,7 +138,7 @@ def test_the_data_set_and_the_network(results):
     from sklearn.datasets import load_digits
 
     with h5py.File(results / "dataset.h5") as file:
-        assert list(file.attrs["classes"]) == ["even", "odd"]
+        assert list(file.attrs["classes"]) == [b"even", b"odd"]
         labels = np.concatenate([file[f"{part}/labels"][:] for part in ("train", "test")])
     assert np.bincount(labels).tolist() == np.bincount(load_digits().target % 2).tolist()
     images, classes = pool_images(results)

@@ -65,7 +65,7 @@ def test_a_second_study_does_not_train_again(shared):
         h5py.File(second / "digits/pretext/vae/seed0/scores.h5") as a,
         h5py.File(second / "digits/pretext/vae/seed1/scores.h5") as b,
     ):
-        assert [file.attrs["job"] for file in (a, b)] == [f"digits/pretext/vae/seed{seed}" for seed in (0, 1)]
+        assert [file.attrs["job"].decode() for file in (a, b)] == [f"digits/pretext/vae/seed{seed}" for seed in (0, 1)]
 
 
 def test_what_comes_out_of_the_cache_is_what_a_run_without_it_makes(shared, tmp_path):

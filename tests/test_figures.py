@@ -16,7 +16,7 @@ from toy import C, N, write_dataset, write_labeled, write_metrics
 
 from poolflow.data.known_pool import KnownPool
 from poolflow.figures import _sheet, learning_curves, overlap_cycles, pool_classes, pool_map, pool_overlap
-from poolflow.job import StageError
+from poolflow.job import Damaged, StageError
 from poolflow.study import reports
 
 
@@ -137,10 +137,12 @@ def test_the_heat_map_says_each_share_in_per_cent(toy):
     figure = pool_overlap.heat_map(table[table.dataset == "toy"], "toy")
     assert [text.get_text() for text in figure.axes[0].texts] == ["12.3", "50.0", "12.3", "0.0", "50.0", "0.0"]
     assert "20 %" in figure.axes[0].get_title()
-    report(toy.study(), toy.root, "figures", "toy/pools/overlap", "png")
-    (toy.root / "overlap.csv").write_text(header + shares.replace("toy", "elsewhere"))
-    with pytest.raises(StageError, match=r"overlap\.csv: found no row of toy, expected some"):
-        report(toy.study(), toy.root, "figures", "toy/pools/overlap", "png")
+    found = toy.study(initial_pools={"a": {"initial_pool": "random"}, "b": {"initial_pool": "random"}})
+    report(found, toy.root, "figures", "toy/pools/overlap", "png")
+    for text, name in ((shares.replace("toy", "elsewhere"), "toy"), (shares.replace("b", "B"), "b")):
+        (toy.root / "overlap.csv").write_text(header + text)
+        with pytest.raises(Damaged, match=rf"overlap\.csv: found no row of {name} of toy, expected some"):
+            report(found, toy.root, "figures", "toy/pools/overlap", "png")
 
 
 def test_the_marked_points_are_those_of_the_pool(toy):
@@ -316,9 +318,9 @@ def test_the_overlap_of_each_pool_with_the_random_one_is_drawn_for_each_strategy
 @pytest.mark.parametrize(
     ("path", "file", "message"),
     [
-        ("toy/pools/first_a", "toy/net/a/seed0/cycle0/labeled.h5", "labeled.h5 is not a complete HDF5 file"),
-        ("toy/pools/tsne_inputs", "toy/pretext/inputs/seed0/tsne.h5", "tsne.h5 is not a complete HDF5 file"),
-        ("toy/pools/overlap", "overlap.csv", "overlap.csv is not a table"),
+        ("toy/pools/first_a", "toy/net/a/seed0/cycle0/labeled.h5", "labeled.h5 is damaged or no HDF5 file"),
+        ("toy/pools/tsne_inputs", "toy/pretext/inputs/seed0/tsne.h5", "tsne.h5 is damaged or no HDF5 file"),
+        ("toy/pools/overlap", "overlap.csv", "overlap.csv is no whole table"),
     ],
 )
 def test_the_stage_names_a_broken_file_in_one_line(stage, toy, path, file, message):

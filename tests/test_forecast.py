@@ -136,7 +136,7 @@ def test_a_study_never_run_is_unknown(finished, tmp_path):
 # The jobs that the forecast finds in a project, as a process there: it has plugins of its own.
 FIND = """
 from poolflow.running.forecast import dry_run, earlier_jobs, rule_files
-_, _, rules = dry_run(["--cores", "1"])
+rules = dry_run(["--cores", "1"]).rules
 print(repr(earlier_jobs("results", rule_files(rules))))
 """
 

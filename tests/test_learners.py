@@ -464,8 +464,8 @@ def test_pseudo_labels_are_kept_with_their_weights_and_whether_they_are_right(pl
     metrics, _ = place.train("own")
     with h5py.File(place.folder / "out/pseudo_labels.h5") as file:
         found = {name: file[name][:] for name in file}
-        assert file.attrs["job"] == "d/l/p/s/seed0/cycle1"
-        assert file.attrs["stage"] == "train"
+        assert file.attrs["job"] == b"d/l/p/s/seed0/cycle1"
+        assert file.attrs["stage"] == b"train"
     assert list(found) == ["label", "right", "row", "weight"]
     assert found["row"].tolist() == sorted(set(range(ROWS)) - set(place.rows.tolist()))
     assert (found["row"].dtype, found["label"].dtype, found["right"].dtype) == (np.int64, np.int64, bool)

@@ -634,7 +634,7 @@ def test_the_stages_as_the_rules_call_them(lab, stage, tmp_path):
     assert json.loads(model["provenance"]["config"])["train"] == {"epochs": 1, "batch_size": 7}
     with h5py.File(tmp_path / "scores.h5") as file:
         assert list(file) == ["scores"]
-        assert (file.attrs["stage"], file.attrs["job"]) == ("pretext_output", job.name)
+        assert (file.attrs["stage"], file.attrs["job"].decode()) == (b"pretext_output", job.name)
         scores = file["scores"][:]
     assert (train / "losses.csv").read_text().splitlines()[0] == "phase,epoch,loss"
     lab.pretrain("simclr", epochs=1, batch_size=7)  # in this process: the same

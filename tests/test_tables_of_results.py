@@ -12,8 +12,10 @@ from hypothesis import strategies as st
 from toy import C, N, write_dataset, write_labeled, write_metrics
 
 from poolflow.data.candidates import Candidates
-from poolflow.data.known_pool import KnownPool, read_rows, shared
-from poolflow.job import StageError
+from poolflow.data.known_pool import KnownPool, shared
+from poolflow.data.labeled import read_labeled
+from poolflow.data.store import write_json
+from poolflow.job import Damaged, Job, StageError
 from poolflow.study import reports
 from poolflow.tables import clusters, hard_classes, pools
 
@@ -206,7 +208,7 @@ def test_hard_classes(toy):
 
 def test_no_class_is_hard_without_a_test_set(toy):
     for path in toy.folder.glob("net/*/*/seed*/cycle1/metrics.json"):
-        path.write_text(json.dumps({"train_accuracy": 1.0}))
+        write_json(path, Job("train", "toy", {}, "abc"), {"train_accuracy": 1.0})
     table = toy.table("hard_classes")
     assert (table.compared == 0).all()
     assert table.chance.isna().all()
@@ -291,9 +293,9 @@ def test_labelled_rows_are_checked(tmp_path):
     ):
         path = write_labeled(tmp_path / "labeled.h5", np.array(rows, np.int64))
         with pytest.raises(StageError, match=message):
-            read_rows(path, 60)
+            read_labeled(path, 60)
     with pytest.raises(StageError, match="found 2 rows, expected 3 as in the other"):
-        read_rows(write_labeled(path, [1, 2]), 60, 3)
+        read_labeled(write_labeled(path, [1, 2]), 60, 3)
 
 
 def test_a_pool_of_another_data_set(tmp_path):
@@ -325,19 +327,34 @@ def test_clusters_that_make_no_sense(toy, found, attributes, message):
     ("text", "message"),
     [
         ("{", "is not complete JSON"),
-        ("{}", r"metrics\.json of toy/net/b/t, seed 1: found test_class_accuracy of 0 classes, expected 6"),
-        ('{"test_class_accuracy": [1, 0]}', "of 2 classes"),
+        ("", "is not complete JSON"),
+        *((text, "is not what its job wrote") for text in ("{}", "[]", "null", "3", '{"test_class_accuracy": [1]}')),
     ],
 )
-def test_metrics_without_the_accuracy_of_each_class(toy, text, message):
+def test_metrics_that_are_none(toy, text, message):
     toy.metrics("b/t", 1, 1).write_text(text)
-    with pytest.raises(StageError, match=message):
+    for table in ("hard_classes", "curves"):
+        with pytest.raises(Damaged, match=rf"net/b/t/seed1/cycle1/metrics\.json {message}"):
+            toy.table(table)
+
+
+def test_metrics_with_another_digit(toy):
+    path = toy.metrics("b/t", 1, 1)
+    path.write_text(path.read_text().replace("0.9", "0.8", 1))
+    with pytest.raises(Damaged, match="its checksum is another one"):
+        toy.table("curves")
+
+
+@pytest.mark.parametrize(("found", "message"), [([], "of 0 classes, expected 6"), ([1, 0], "of 2 classes")])
+def test_metrics_without_the_accuracy_of_each_class(toy, found, message):
+    write_metrics(toy.metrics("b/t", 1, 1), test_class_accuracy=found)
+    with pytest.raises(StageError, match=rf"metrics\.json of toy/net/b/t, seed 1: found test_class_accuracy {message}"):
         toy.table("hard_classes")
 
 
 def test_missing_metrics_are_named(toy):
     toy.metrics("b/t", 1, 1).unlink()
-    with pytest.raises(StageError, match=r"net/b/t/seed1/cycle1/metrics\.json is missing; run snakemake again"):
+    with pytest.raises(StageError, match=r"net/b/t/seed1/cycle1/metrics\.json is missing"):
         toy.table("curves")
 
 
@@ -349,5 +366,5 @@ def test_the_stage_names_a_broken_file_in_one_line(stage, toy):
     assert done.returncode == 1
     assert len(done.stderr.splitlines()) == 1
     assert done.stderr.startswith("poolflow table pools: ")
-    assert "labeled.h5 is not a complete HDF5 file" in done.stderr
+    assert "labeled.h5 is damaged or no HDF5 file" in done.stderr
     assert not list(toy.root.glob("pools*"))

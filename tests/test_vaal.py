@@ -145,6 +145,6 @@ def test_an_acquisition_repeats_with_the_threads_of_its_settings(cycle0, stage, 
         assert done.returncode == 0, done.stderr
         assert "vaal: 100%" in done.stderr
         with h5py.File(tmp_path / f"{run}.h5") as file:
-            assert '"torch"' in file.attrs["versions"]
+            assert b'"torch"' in file.attrs["versions"]
             found.append([file[name][:].tobytes() for name in ("indices", "score", "cycle")])
     assert found[0] == found[1]

@@ -1,11 +1,11 @@
 """A study whose files are written, not computed, on which tables and figures are made as its jobs make them."""
 
-import json
-
 import numpy as np
 import pandas as pd
 from helpers import report, write_h5, write_pool
 
+from poolflow.data.store import fixed, write_json
+from poolflow.job import Job
 from poolflow.study import reports
 from poolflow.study.config import check
 
@@ -35,7 +35,7 @@ def write_dataset(path, labels, shape=(6, 5, 1), classes=None):
     images = np.random.default_rng(0).integers(0, 256, (len(labels), *shape)).astype(np.uint8)
     classes = classes or [f"class {i}" for i in range(C)]
     names = [f"image {row}.png" for row in range(len(labels))]
-    write_h5(path, {"classes": classes}, train__images=images, train__labels=labels, train__names=names)
+    write_h5(path, {"classes": fixed(classes)}, train__images=images, train__labels=labels, train__names=names)
     return images
 
 
@@ -45,8 +45,8 @@ def write_labeled(path, rows, cycles=0):
 
 
 def write_metrics(path, **metrics):
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(json.dumps({"test_class_accuracy": [0.1, 0.2, 0.3, 0.9, 0.8, 0.7]} | metrics))
+    found = {"test_class_accuracy": [0.1, 0.2, 0.3, 0.9, 0.8, 0.7]} | metrics
+    write_json(path, Job("train", "toy", {}, "abc"), found)
 
 
 class Toy:

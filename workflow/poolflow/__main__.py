@@ -6,7 +6,7 @@ from importlib import import_module
 from pathlib import Path
 
 PACKAGE = Path(__file__).parent
-COMMANDS = {"plan": "running.forecast", "catalogue": "study.catalogue"}
+COMMANDS = {"plan": "running.forecast", "repair": "running.repair", "catalogue": "study.catalogue"}
 
 
 def stages():

@@ -16,6 +16,10 @@ class StageError(Exception):
     """A failure that its user can mend: printed as one line, without a traceback."""
 
 
+class Damaged(StageError):
+    """A file of the study that is missing, damaged, or not what its job wrote; made again, it is mended."""
+
+
 @dataclass(frozen=True)
 class Job:
     """One run of a stage: who it is, what it was asked for, and the digest of the code that does it."""

@@ -1,17 +1,49 @@
 """What a table or a figure sees: the files of a study, and what this one is of."""
 
+import csv
 import itertools
-import json
 
 import pandas as pd
 
 from poolflow.data import paths, store
-from poolflow.data.known_pool import KnownPool, check_rows, read_rows
-from poolflow.data.labeled import read_labeled
-from poolflow.job import StageError
+from poolflow.data.known_pool import KnownPool
+from poolflow.data.labeled import check_rows, read_labeled
+from poolflow.job import Damaged, StageError
 
 COLUMNS = {"clustering": "pretext", "embedding": "pretext"}  # where a table has the name of a wildcard elsewhere
 TEXT = ["dataset", "learner", "initial_pool", "other_pool", "strategy", "variant", "class", "pretext", "file", "label"]
+
+
+AXES = {
+    "datasets": ["dataset"],
+    "learners": ["learner"],
+    "initial_pools": ["initial_pool", "other_pool"],
+    "strategies": ["strategy"],
+    "seeds": ["seed"],
+}  # the columns of a table that have the names of an axis
+
+
+def read_table(path):
+    """Return a table that a study wrote; names stay text, whatever they look like.
+
+    Raises
+    ------
+    Damaged
+        When it is missing, empty, cut off, or no table.
+    """
+    try:
+        with open(path, newline="", encoding="utf-8") as file:
+            lines = list(csv.reader(file, strict=True))
+            file.seek(max(0, file.seek(0, 2) - 1))
+            whole = file.read() == "\n"
+        if len(lines) < 2 or not whole or len({len(line) for line in lines}) > 1:
+            raise ValueError(f"found {max(0, len(lines) - 1)} rows, the last one {'complete' if whole else 'cut off'}")
+        empty = {column: [""] for column in lines[0] if column not in TEXT}
+        return pd.read_csv(path, dtype=dict.fromkeys(TEXT, str), keep_default_na=False, na_values=empty)
+    except FileNotFoundError as error:
+        raise Damaged(f"{path} is missing") from error
+    except (ValueError, csv.Error) as error:
+        raise Damaged(f"{path} is no whole table ({error})") from error
 
 
 class Results:
@@ -50,22 +82,21 @@ class Results:
     def table(self, name):
         """Return a table of the study, `<name>.csv` in NEEDS; names stay text, whatever they look like."""
         path = f"{self._folder(f'{name}.csv')}{name}.csv"
-        try:
-            numbers = [column for column in pd.read_csv(path, nrows=0).columns if column not in TEXT]
-            empty = {column: [""] for column in numbers}
-            return pd.read_csv(path, dtype=dict.fromkeys(TEXT, str), keep_default_na=False, na_values=empty)
-        except (OSError, ValueError) as error:
-            raise StageError(f"{path} is not a table ({error}); delete it and run again") from error
+        return read_table(path)
 
     def of_names(self, name):
-        """Return the rows of a table that are of this figure's `names`; StageError where there is none."""
+        """Return the rows of a table that are of this figure's `names`; Damaged where one of the study has none."""
         table = self.table(name)
         for key, value in self.names.items():
             column = COLUMNS.get(key, key)
             if column in table:
                 table = table[table[column] == value]
-        if table.empty:
-            raise StageError(f"{name}.csv: found no row of {', '.join(map(str, self.names.values()))}, expected some")
+        for axis, columns in AXES.items():
+            found = {str(value) for column in columns if column in table for value in table[column]}
+            missing = [value for value in self._config["axes"].get(axis, ()) if str(value) not in found]
+            if missing and any(column in table for column in columns):
+                of = ", ".join(map(str, self.names.values()))
+                raise Damaged(f"{self._root}{name}.csv: found no row of {missing[0]} of {of}, expected some")
         return table
 
     def chains(self):
@@ -94,15 +125,15 @@ class Results:
         """Return the rows (L,) int64 that an initial pool chose of a `pool`, in the order chosen."""
         root = self._folder("initial_pools")
         folder = paths.cycle(dataset, self._config["first_learner"], name, seed, 0)
-        return read_rows(f"{root}{folder}/labeled.h5", len(pool), count)[0]
+        return read_labeled(f"{root}{folder}/labeled.h5", len(pool), count)[0]
 
     def labeled(self, dataset, learner, initial_pool, strategy, seed, pool, count=None):
         """Return (rows, cycles, scores), each (L,), of a chain's labelled set after the last cycle."""
         root = self._folder("labeled")
         chain = f"{initial_pool}/{strategy}" if self.cycles else initial_pool
         path = f"{root}{paths.cycle(dataset, learner, chain, seed, self.cycles)}/labeled.h5"
-        rows, cycles = read_rows(path, len(pool), count)
-        return rows, cycles, read_labeled(path)[1]
+        rows, scores, cycles = read_labeled(path, len(pool), count)
+        return rows, cycles, scores
 
     def variant(self, strategy):
         """Return the kind of network that the chains of a strategy train, "" for the plain one."""
@@ -114,14 +145,7 @@ class Results:
         root = self._folder("metrics")
         first = "+".join(filter(None, [initial_pool, self.variant(strategy)]))
         folder = paths.cycle(dataset, learner, f"{initial_pool}/{strategy}" if cycle else first, seed, cycle)
-        path = f"{root}{folder}/metrics.json"
-        try:
-            with open(path) as file:
-                return json.load(file)
-        except FileNotFoundError as error:
-            raise StageError(f"{path} is missing; run snakemake again to make it") from error
-        except ValueError as error:
-            raise StageError(f"{path} is not complete JSON ({error}); delete it and run again") from error
+        return store.read_json(f"{root}{folder}/metrics.json")
 
     def clusters(self, dataset, task, seed, size):
         """Return a pretext task's cluster of each of `size` pool rows, (size,) int64, and the number of clusters."""
@@ -129,11 +153,11 @@ class Results:
         with store.read(path) as file:
             clusters, count = file["clusters"][:], int(file.attrs["count"])
         if len(clusters) != size:
-            raise StageError(f"{path}: found {len(clusters)} rows, expected {size}, one for each row of the pool")
+            raise Damaged(f"{path}: found {len(clusters)} rows, expected {size}, one for each row of the pool")
         if clusters.dtype.kind not in "iu":
-            raise StageError(f"{path}: found clusters of {clusters.dtype}, expected integers; delete it and run again")
+            raise Damaged(f"{path}: found clusters of {clusters.dtype}, expected integers")
         if clusters.min() < 0 or clusters.max() >= count:
-            raise StageError(f"{path}: found clusters {clusters.min()}..{clusters.max()}, expected 0..{count - 1}")
+            raise Damaged(f"{path}: found clusters {clusters.min()}..{clusters.max()}, expected 0..{count - 1}")
         return clusters, count
 
     def embedding(self, dataset, task, seed, size):
@@ -143,5 +167,5 @@ class Results:
             rows, embedding = file["rows"][:], file["embedding"][:]
         check_rows(path, rows, size)
         if embedding.shape != (len(rows), 2):
-            raise StageError(f"{path}: found embedding {embedding.shape}, expected ({len(rows)}, 2)")
+            raise Damaged(f"{path}: found embedding {embedding.shape}, expected ({len(rows)}, 2)")
         return rows, embedding

@@ -7,7 +7,7 @@ import numpy as np
 from poolflow.data import store
 from poolflow.data.candidates import Candidates
 from poolflow.data.rows import take
-from poolflow.job import StageError
+from poolflow.job import Damaged, StageError
 from poolflow.kernels.errors import InputError
 
 
@@ -104,14 +104,15 @@ class Pool:
         else:
             with store.read(self._needs[need]) as file:
                 if len(file[need]) != self.size:
-                    raise StageError(f"{self._needs[need]}: {len(file[need])} rows for a pool of {self.size}")
+                    found = f"found {len(file[need])} rows, expected {self.size}, as many as the pool has"
+                    raise Damaged(f"{self._needs[need]}: {found}")
                 value = take(file[need], self.order)
             if need in ("scores", "features"):
                 with np.errstate(invalid="ignore"):
                     finite = np.isfinite(value.sum(axis=tuple(range(1, value.ndim)), dtype=np.float64))
                 if not finite.all():
                     row = self.order[~finite].min()
-                    raise StageError(f"{self._needs[need]}: {need} of row {row} are not finite")
+                    raise Damaged(f"{self._needs[need]}: {need} of row {row} are not finite")
         setattr(self, need, value)
         return value
 
@@ -160,5 +161,6 @@ def write(out, job, plugin, rows, scores, cycles):
             line = f"all {tied} scores are equal: the choice among equals is random"
             print(f"{job.stage} {job.name}: {line}", file=sys.stderr)
     with store.create(out, job) as file:
-        file["indices"], file["cycle"], file["score"] = rows, cycles, scores
+        for name, values in (("indices", rows), ("cycle", cycles), ("score", scores)):
+            store.put(file, name, values)
         file.attrs["tied"] = tied

@@ -4,8 +4,8 @@ import hashlib
 import json
 import math
 import os
+import sys
 import time
-from pickle import UnpicklingError
 
 import numpy as np
 import torch
@@ -14,7 +14,7 @@ from tqdm import tqdm, trange
 
 from poolflow.data import store
 from poolflow.data.candidates import Candidates, inputs
-from poolflow.job import StageError
+from poolflow.job import Damaged, StageError
 from poolflow.training import networks, weights
 from poolflow.training.device import device as device_of
 from poolflow.training.lars import Lars
@@ -168,10 +168,11 @@ class Task:
         if not self._checkpoint or not os.path.exists(self._checkpoint):
             return None
         try:
-            kept = torch.load(self._checkpoint, map_location=self.device, weights_only=True)
-        except (RuntimeError, EOFError, OSError, UnpicklingError) as error:
-            raise StageError(f"{self._checkpoint} is not a complete checkpoint; delete it and run again") from error
-        return kept if kept["of"] == self._identity() else None
+            kept = weights.read(self._checkpoint, self.device)
+            return kept if kept["of"] == self._identity() else None
+        except (Damaged, KeyError) as error:
+            print(f"{error}; the task starts from the beginning", file=sys.stderr)
+            return None
 
     def _write_checkpoint(self, phase, epoch, parts, last):
         kept = self._read_checkpoint()

@@ -27,13 +27,21 @@ except (ConfigError, plugins.PluginError) as error:
 for note in () if workflow.remote_exec else checks.notes(STUDY):
     logger.warning(note)
 
+
+def how_to_repair():
+    """Return the command that makes again what is damaged, for the study as Snakemake was given it."""
+    given = [f"{key}={value}" for key, value in workflow.config_settings.config.items()]
+    files = "".join(f" CONFIG={quote(str(path))}" for path in workflow.overwrite_configfiles[:1])
+    return f"make repair{files}" + (f" ARGS={quote(' '.join(['--config', *map(quote, given)]))}" if given else "")
+
+
 # Stages are run by the package beside this file, by the Python that runs Snakemake or by the one of a conda environment,
 # which then must not see packages of the user's own in ~/.local. Where downloaded data lie is no part of the study: as
 # an environment variable it is no param, and moving the data reruns nothing.
 CONDA = DeploymentMethod.CONDA in workflow.deployment_settings.deployment_method
 PREFIX = (
     f"set -euo pipefail; export PYTHONPATH={quote(f'{workflow.basedir}/workflow')}"
-    f" POOLFLOW_DATA={quote(STUDY['data_root'])}"
+    f" POOLFLOW_DATA={quote(STUDY['data_root'])} POOLFLOW_REPAIR={quote(how_to_repair())}"
     f" {'PYTHONNOUSERSITE=1' if CONDA else f'PATH={quote(str(Path(sys.executable).parent))}:$PATH'}; "
 )
 if DeploymentMethod.APPTAINER in workflow.deployment_settings.deployment_method and not CONDA:
@@ -44,6 +52,20 @@ if DeploymentMethod.APPTAINER in workflow.deployment_settings.deployment_method 
 shell.prefix(PREFIX)
 if warm.possible() and DeploymentMethod.APPTAINER not in workflow.deployment_settings.deployment_method:
     warm.use(shell, PREFIX, logger.warning)
+
+
+onstart:
+    # A file that was damaged since it was written looks new: what was made of it would be removed, and made of it again.
+    if not workflow.remote_exec:
+        from poolflow.running import repair
+
+        repair.remove_parts(f"results/{STUDY['study']}")
+        if damaged := repair.damaged_inputs(workflow.dag):
+            for path in damaged:
+                logger.error(
+                    f"{path} is not what its job wrote; {how_to_repair()} makes it again, with the same results"
+                )
+            sys.exit(1)
 
 
 pathvars:

@@ -4,6 +4,7 @@ import numpy as np
 
 from poolflow.data import store
 from poolflow.data.rows import take
+from poolflow.job import Damaged
 
 
 def inputs(file, part):
@@ -33,6 +34,12 @@ class Candidates:
             self.classes = int(file.attrs["classes"])
             self._class_ids = file.attrs["class_ids"]
             self._noise, self._noise_seed = float(file.attrs["noise"]), int(file.attrs["noise_seed"])
+        columns = self.indices, self.flip, self.given
+        if self.indices.dtype.kind not in "iu" or len({column.shape for column in columns}) > 1 or not len(self):
+            found = ", ".join(f"{column.dtype} {column.shape}" for column in columns)
+            raise Damaged(f"{path}: found {found} as indices, flip and given, expected integers (N,), bool (N,) twice")
+        if len(self._class_ids) != self.classes or np.intersect1d(self.indices, self.validation).size:
+            raise Damaged(f"{path}: its classes or its validation rows are not what its job wrote")
 
     def __len__(self):
         return len(self.indices)

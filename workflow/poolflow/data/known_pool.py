@@ -4,8 +4,7 @@ import numpy as np
 
 from poolflow.data import store
 from poolflow.data.candidates import Candidates
-from poolflow.data.labeled import read_labeled
-from poolflow.job import StageError
+from poolflow.data.labeled import check_rows
 
 
 class KnownPool:
@@ -22,7 +21,7 @@ class KnownPool:
     def __init__(self, pool, dataset):
         self.candidates = Candidates(pool)
         with store.read(dataset) as file:
-            labels, names = file["train/labels"][:], [str(name) for name in file.attrs["classes"]]
+            labels, names = file["train/labels"][:], [name.decode() for name in file.attrs["classes"]]
         check_rows(pool, self.candidates.indices, len(labels))
         self.classes = self.candidates.classes_of(labels[self.candidates.indices])
         order = np.argsort(self.candidates.classes_of(np.arange(len(names))))  # first those that are not in the pool
@@ -37,39 +36,13 @@ class KnownPool:
         return np.bincount(classes[classes >= 0], minlength=len(self.names))
 
 
-def read_rows(path, size, count=None):
-    """Return (rows, cycles), each (L,) int64, of a `labeled.h5` over a pool of `size` rows.
-
-    Raises
-    ------
-    StageError
-        When a row is repeated or outside the pool, or there are not `count` of them.
-    """
-    rows, _, cycles = read_labeled(path)
-    check_rows(path, rows, size)
-    if not len(rows):
-        raise StageError(f"{path}: found no rows, expected some; delete it and run again")
-    if len(np.unique(rows)) < len(rows):
-        raise StageError(f"{path}: found {len(rows) - len(np.unique(rows))} rows twice, expected each once")
-    if count is not None and len(rows) != count:
-        raise StageError(f"{path}: found {len(rows)} rows, expected {count} as in the other initial pools")
-    return rows, cycles
-
-
-def check_rows(path, rows, size):
-    """Raise StageError unless the rows that a file names are in 0..size-1."""
-    outside = rows[(rows < 0) | (rows >= size)]
-    if len(outside):
-        raise StageError(f"{path}: found row {outside[0]}, expected 0..{size - 1}; delete it and run again")
-
-
 def shared(first, second, size, cycles=0):
     """Return how many rows two growing labelled sets have in common at the end of each cycle, (cycles + 1,) int64.
 
     Parameters
     ----------
     first, second : (rows, cycles), each (L,) int64
-        As `read_rows` gives them: a row counts from its cycle on.
+        A row counts from its cycle on.
     size : int
         Number of pool rows. Cost: O(size) in time and memory.
     """

@@ -2,6 +2,8 @@
 
 import numpy as np
 
+from poolflow.job import Damaged
+
 BLOCK = 4096  # rows read at a time
 
 
@@ -12,10 +14,18 @@ def take(dataset, rows):
     ----------
     dataset : h5py.Dataset or ndarray, shape (N, ...)
     rows : (n,) int64, in any order, repeats allowed
+
+    Raises
+    ------
+    Damaged
+        When a row is none of the array's.
     """
+    rows = np.asarray(rows)
+    if len(rows) and not 0 <= rows.min() <= rows.max() < len(dataset):
+        name = f"{dataset.file.filename}: {dataset.name}" if hasattr(dataset, "file") else "an array"
+        raise Damaged(f"{name} has {len(dataset)} rows; another file asks for rows {rows.min()}..{rows.max()} of it")
     if isinstance(dataset, np.ndarray):
         return dataset[rows]
-    rows = np.asarray(rows)
     out = np.empty((len(rows), *dataset.shape[1:]), dataset.dtype)
     order = np.argsort(rows, kind="stable")
     ordered = rows[order]

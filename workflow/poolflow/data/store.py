@@ -1,14 +1,27 @@
-"""HDF5 and JSON files that are either complete or absent, and say how they were made."""
+"""HDF5 and JSON files that are either complete or absent, say how they were made, and tell when they are damaged.
 
+HDF5 data sets have Fletcher's checksum, the structure and the attributes those of HDF5 1.10, and no text lies in the
+heap, which has none: whichever bit of a file changes, reading says so. JSON has a checksum of its own.
+"""
+
+import hashlib
 import io
 import json
 import os
 import secrets
+import socket
+import time
 from contextlib import contextmanager
 
 import h5py
+import numpy as np
 
-from poolflow.job import StageError
+from poolflow.job import Damaged, StageError
+
+VERSION = ("v110", "v110")  # of HDF5's structures, the oldest with checksums
+DAY = 86400  # seconds
+CHUNK = 2**20  # bytes, about
+WRITTEN = []  # the paths that this process wrote, for whoever keeps records of them
 
 
 @contextmanager
@@ -16,18 +29,38 @@ def replacing(path):
     """Yield a temporary path; rename it to `path` when the block succeeds, remove it when it fails.
 
     The temporary name is the caller's alone: a job that outlived a killed Snakemake, or a lost node, may still be
-    writing the same file while the job runs again.
+    writing the same file while the job runs again. It names the process: `abandoned` tells whether that is gone.
     """
     os.makedirs(os.path.dirname(path) or ".", exist_ok=True)
-    temporary = f"{path}.{secrets.token_hex(4)}.part"
+    temporary = f"{path}.{machine()}-{os.getpid()}-{secrets.token_hex(2)}.part"
     try:
         yield temporary
         os.replace(temporary, path)
+        WRITTEN.append(path)
     except OSError as error:
         raise StageError(f"cannot write {path}: {error}") from error
     finally:
         if os.path.exists(temporary):
             os.remove(temporary)
+
+
+def machine():
+    """Return eight hexadecimal digits for the name of this machine."""
+    return hashlib.sha256(socket.gethostname().encode()).hexdigest()[:8]
+
+
+def abandoned(path):
+    """Return whether the process that wrote a temporary file is gone; that of another machine is, after a day."""
+    host, process, *_ = [*path.rsplit(".", 2)[-2].split("-"), ""]
+    if host != machine() or not process.isdigit():
+        return time.time() - os.path.getmtime(path) > DAY
+    try:
+        os.kill(int(process), 0)
+    except ProcessLookupError:
+        return True
+    except PermissionError:  # another user's
+        return True
+    return False
 
 
 class Deferred(io.FileIO):
@@ -58,36 +91,87 @@ class Deferred(io.FileIO):
 def create(path, job):
     """Yield a new HDF5 file that appears at `path`, with the provenance of `job`, when the block succeeds."""
     with replacing(path) as temporary, Deferred(temporary, "w+") as target:
-        with h5py.File(target, "w") as file:
-            yield file
-            file.attrs.update(job.provenance())
-        if target.error:
-            raise target.error
+        try:
+            with h5py.File(target, "w", libver=VERSION) as file:
+                yield file
+                for name, text in job.provenance().items():
+                    file.attrs[name] = fixed(text)
+        finally:
+            if target.error:  # the cause of whatever followed from it
+                raise target.error
+
+
+def fixed(texts):
+    """Return a text, or an array of texts, as HDF5 keeps it beside the numbers, of a fixed length in UTF-8."""
+    encoded = np.char.encode(np.asarray(texts, np.str_), "utf-8", "backslashreplace")
+    return encoded.astype(h5py.string_dtype("utf-8", max(1, encoded.dtype.itemsize)))
+
+
+def put(file, name, values):
+    """Write an array as a data set with a checksum."""
+    values = np.asarray(values)
+    whole(file, name, values.shape, values.dtype)[...] = values
+
+
+def whole(file, name, shape, dtype):
+    """Return a new data set with a checksum, to be written block by block."""
+    rows = min(shape[0], max(1, CHUNK // max(1, np.dtype(dtype).itemsize * int(np.prod(shape[1:])))))
+    chunks = (rows, *shape[1:]) if np.prod(shape) else None
+    return file.create_dataset(name, shape, dtype, chunks=chunks, fletcher32=chunks is not None)
 
 
 @contextmanager
 def read(path):
-    """Yield the HDF5 file at `path`, open for reading.
+    """Yield the HDF5 file at `path`, open for reading. It needs no lock: files are only ever replaced whole.
 
     Raises
     ------
-    StageError
-        When the file is missing, truncated or not HDF5, or lacks a data set that the block asks for.
+    Damaged
+        When the file is missing, damaged or not HDF5, or lacks a data set that the block asks for.
     """
     try:
-        file = h5py.File(path, "r")
+        file = h5py.File(path, "r", locking=False)
     except FileNotFoundError as error:
-        raise StageError(f"{path} is missing; run snakemake again to make it") from error
+        raise Damaged(f"{path} is missing") from error
     except OSError as error:
-        raise StageError(f"{path} is not a complete HDF5 file ({error}); delete it and run again") from error
+        raise unreadable(path, error) from error
     with file:
         try:
             yield file
         except KeyError as error:
-            raise StageError(f"{path} lacks what is asked of it ({error}); delete it and run again") from error
+            raise Damaged(f"{path} lacks what is asked of it ({error})") from error
+        except OSError as error:
+            raise unreadable(path, error) from error
+
+
+def unreadable(path, error):
+    """Return the error of an HDF5 file: the system's, or else the file is damaged."""
+    if error.errno:
+        return StageError(f"cannot read {path}: {os.strerror(error.errno)}")
+    return Damaged(f"{path} is damaged or no HDF5 file ({error})")
 
 
 def write_json(path, job, content):
-    """Write `content` and the job's provenance as JSON."""
+    """Write `content`, the job's provenance and the checksum of both as JSON."""
+    content = json.loads(json.dumps(content | {"provenance": job.provenance()}))
     with replacing(path) as temporary, open(temporary, "w") as file:
-        json.dump(content | {"provenance": job.provenance()}, file, indent=1)
+        json.dump(content | {"sha256": checksum(content)}, file, indent=1)
+
+
+def read_json(path):
+    """Return what `write_json` wrote; Damaged where it is missing or something else."""
+    try:
+        with open(path, "rb") as file:
+            content = json.load(file)
+    except FileNotFoundError as error:
+        raise Damaged(f"{path} is missing") from error
+    except ValueError as error:
+        raise Damaged(f"{path} is not complete JSON ({error})") from error
+    if not isinstance(content, dict) or content.pop("sha256", None) != checksum(content):
+        raise Damaged(f"{path} is not what its job wrote: its checksum is another one")
+    return content
+
+
+def checksum(content):
+    """Return the SHA-256 of what JSON holds, in hexadecimal digits."""
+    return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()

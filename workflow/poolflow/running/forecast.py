@@ -27,6 +27,7 @@ from collections import Counter, defaultdict
 from dataclasses import dataclass
 from pathlib import Path
 from statistics import linear_regression, median
+from types import SimpleNamespace
 from unittest import mock
 
 from snakemake import cli
@@ -128,9 +129,9 @@ def why(reason):
 
 
 def dry_run(arguments):
-    """Return the jobs that Snakemake would run, in an order in which they can, the outputs of a cache, and the rules.
+    """Return what Snakemake would do: `jobs`, in an order in which they can run, the outputs of a cache, `cached`.
 
-    Raises SystemExit, Snakemake having said why, when it cannot plan.
+    Further its `rules` and its `dag`. Raises SystemExit, Snakemake having said why, when it cannot plan.
     """
     seen, workflows = DryRun(), []
     dag = WorkflowApi.dag
@@ -148,7 +149,7 @@ def dry_run(arguments):
             raise
     finally:
         logger.removeFilter(seen)
-    return seen.jobs, seen.cached, workflows[0].rules
+    return SimpleNamespace(jobs=seen.jobs, cached=seen.cached, rules=workflows[0].rules, dag=workflows[0].dag)
 
 
 def rule_files(rules):
@@ -414,11 +415,13 @@ def main(arguments):
     )
     parser.add_argument("-c", "--cores", type=number_of_cores, default="all", help="cores of the run (default: all)")
     args, others = parser.parse_known_args(arguments)
-    jobs, cached, rules = dry_run(["--cores", str(args.cores), *others])
-    if not jobs:
+    plan = dry_run(["--cores", str(args.cores), *others])
+    if not plan.jobs:
         print("Nothing to be done.")
         return
     given = re.search(r"\bgpu=(\d+)", " ".join(others))
     gpus = int(given[1]) if given else visible()
-    rows, lines = forecast(jobs, cached, History(earlier_jobs("results", rule_files(rules))), args.cores, gpus)
+    rows, lines = forecast(
+        plan.jobs, plan.cached, History(earlier_jobs("results", rule_files(plan.rules))), args.cores, gpus
+    )
     print(f"{table(rows)}\n\n" + "\n".join(lines))

@@ -9,8 +9,11 @@ from importlib import import_module
 
 from threadpoolctl import threadpool_limits
 
-from poolflow.job import Job, StageError
+from poolflow.data import store
+from poolflow.job import Damaged, Job, StageError
 from poolflow.running import cost, gpus
+
+REPAIR = "POOLFLOW_REPAIR"  # how to make again what is damaged, for this study
 
 
 def run(stage, arguments):
@@ -33,6 +36,7 @@ def run(stage, arguments):
         parser.add_argument(f"--{option.replace('_', '-')}", **several)
     args = parser.parse_args(arguments)
     job = Job(stage, args.name, args.config, args.code)
+    store.WRITTEN.clear()
     threads = job.config.get("threads", 1)
     for variable in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
         os.environ[variable] = str(threads)  # for libraries that a plugin loads later
@@ -42,6 +46,8 @@ def run(stage, arguments):
             main(job, **{option: getattr(args, option) for option in options})
         if args.cost:
             cost.write(args.cost)
+    except Damaged as error:
+        message = f"{error}; {os.environ.get(REPAIR, 'make repair')} makes it again, with the same results"
     except (StageError, OSError) as error:
         message = str(error)
     except Exception as error:

@@ -5,6 +5,7 @@ from importlib import import_module
 
 import numpy as np
 
+from poolflow.data.candidates import Candidates
 from poolflow.data.labeled import read_labeled
 from poolflow.selection import Pool, select, write
 
@@ -16,7 +17,7 @@ def main(job, dataset, pool, labeled, out, needs=()):
     `model.pt` where it needs the network itself.
     """
     plugin = import_module(f"poolflow.strategies.{job.config['strategy']}")
-    rows, scores, cycles = read_labeled(labeled)
+    rows, scores, cycles = read_labeled(labeled, len(Candidates(pool)))
     files = {os.path.splitext(os.path.basename(path))[0]: path for path in needs}
     rng = job.rng("acquire")
     view = Pool(plugin, pool, rows, files, dataset, job.config.get("learner"), rng)

@@ -2,13 +2,11 @@
 
 from importlib import import_module
 
-import h5py
 import numpy as np
 
 from poolflow.data import store
 from poolflow.job import StageError
 
-CHUNK = 2**20  # bytes, about
 BLOCK = 16  # chunks read or written at a time
 
 
@@ -29,11 +27,10 @@ def main(job, root, out):
     with store.create(out, job) as file:
         for part in ("train", "test"):
             values, labels = data[part]
-            rows = rows_of(CHUNK, kind, values)
             shape = (len(values), *values.shape[1:])
             dtype = np.uint8 if kind == "images" else np.float32
-            chunks = (min(rows, len(values)), *shape[1:]) if len(values) else None
-            target = file.create_dataset(f"{part}/{kind}", shape, dtype, chunks=chunks)
+            target = store.whole(file, f"{part}/{kind}", shape, dtype)
+            rows = target.chunks[0] if target.chunks else 1
             statistics = {"images": ChannelStatistics, "features": DimensionStatistics}[kind](shape[-1])
             for start in range(0, len(values), BLOCK * rows):
                 block = np.asarray(values[start : start + BLOCK * rows]).astype(dtype, copy=False)
@@ -44,17 +41,10 @@ def main(job, root, out):
                     statistics.add(block)
             if part == "train":
                 file.attrs["mean"], file.attrs["std"] = statistics.result()
-            file[f"{part}/labels"] = np.asarray(labels).astype(np.int64)
+            store.put(file, f"{part}/labels", np.asarray(labels).astype(np.int64))
             if "names" in data:
-                names = [name.encode("utf-8", "backslashreplace") for name in data["names"][part]]
-                file.create_dataset(f"{part}/names", data=names, dtype=h5py.string_dtype())
-        file.attrs["classes"] = data["classes"]
-
-
-def rows_of(size, kind, values):
-    """Return how many rows of the values, as they are written, have about `size` bytes: at least one."""
-    row = int(np.prod(values.shape[1:])) * (1 if kind == "images" else 4)
-    return max(1, size // row)
+                store.put(file, f"{part}/names", store.fixed(data["names"][part]))
+        file.attrs["classes"] = store.fixed(data["classes"])
 
 
 def check(kind, data):

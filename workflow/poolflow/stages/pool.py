@@ -63,8 +63,8 @@ def main(job, dataset, out):
     copies = settings["copies"]
     with store.create(out, job) as file:
         for name, values in (("indices", indices), ("flip", flip), ("given", is_given)):
-            file[name] = np.tile(values[order], copies)
-        file["validation"] = held_out
+            store.put(file, name, np.tile(values[order], copies))
+        store.put(file, "validation", held_out)
         file.attrs.update(classes=len(class_ids), class_ids=class_ids, noise=settings["noise"])
         file.attrs["noise_seed"] = job.rng("noise").integers(2**63)
 

@@ -29,7 +29,7 @@ def main(job, dataset, pool, model, need=(), out=()):
         members = []
         for state in weights.load(model, device):
             network = networks.build(config, shape, candidates.classes).to(device).eval()
-            network.load_state_dict(state)
+            weights.give(network, state, model)
             members.append(network)
         if not any(hasattr(plugin, "VARIANT") for plugin in plugins.values()):
             for network in members:
@@ -46,8 +46,7 @@ def main(job, dataset, pool, model, need=(), out=()):
                     values = plugin.output(members, images, config["precision"], **config["settings"].get(name, {}))
                 values = values.float().cpu().numpy()
                 if not start:
-                    whole = (len(candidates), *values.shape[1:])
-                    files[name].create_dataset(name, whole, "f4", chunks=values.shape)
+                    store.whole(files[name], name, (len(candidates), *values.shape[1:]), "f4")
                 files[name][name][rows[0] : rows[-1] + 1] = values
 
 

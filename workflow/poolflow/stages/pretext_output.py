@@ -21,7 +21,7 @@ def main(job, need, dataset, pool, out, model=(), of=()):
     network = None
     if model:
         network = plugin.build(task, **job.config["build"]).to(task.device).eval()
-        network.load_state_dict(weights.load(model[0], task.device)[0])
+        weights.give(network, weights.load(model[0], task.device)[0], model[0])
     task.seed(need)
     values = getattr(plugin, need)(task, network, **job.config["output"])
     values, count = values if need == "clusters" else (values, None)
@@ -29,8 +29,8 @@ def main(job, need, dataset, pool, out, model=(), of=()):
     good = np.isfinite(values)
     if not good.all():
         row = np.argwhere(~good)[0][0]
-        raise StageError(f"{need}: row {row} is not finite; lower the learning_rate of the task and run again")
+        raise StageError(f"{need}: row {row} is not finite; the task has not learned: lower its learning_rate")
     with store.create(out, job) as file:
-        file[need] = values.astype(dtype)
+        store.put(file, need, values.astype(dtype))
         if count is not None:
             file.attrs["count"] = count

@@ -37,10 +37,10 @@ def main(job, draws, dataset, pool, labeled, model, metrics, start=()):
     """
     config = job.config
     device = device_of(config)
-    rows, _, cycles = read_labeled(labeled)
+    candidates = Candidates(pool)
+    rows, _, cycles = read_labeled(labeled, len(candidates))
     with store.read(labeled) as file:
         tied = int(file.attrs["tied"])
-    candidates = Candidates(pool)
     with store.read(dataset) as file:
         mean, std = file.attrs["mean"], file.attrs["std"]
         labels, test_labels = (candidates.classes_of(file[f"{part}/labels"][:]) for part in ("train", "test"))
@@ -74,7 +74,7 @@ def main(job, draws, dataset, pool, labeled, model, metrics, start=()):
         torch.manual_seed(int(paired.rng(f"train {member}" if member else "train").integers(2**63)))
         network = networks.build(config, examples.images.shape[1:], candidates.classes).to(device)
         if state:
-            network.load_state_dict(state)
+            weights.give(network, state, start[0])
         begin = time.perf_counter()
         learner = plugin.Learner(examples, training, **config["learner"]["parameters"])
         learner.prepare(network)
@@ -88,7 +88,8 @@ def main(job, draws, dataset, pool, labeled, model, metrics, start=()):
         if len(images):
             for key, value in evaluate(members, normalise, images, targets, training["precision"]).items():
                 if key.endswith("loss") and not math.isfinite(value):
-                    raise StageError(f"the {part} {key} is {value} after training; lower the learning_rate")
+                    advice = "a lower learning_rate or weight_decay may help"
+                    raise StageError(f"the {part} {key} is {value} after training, which has diverged; {advice}")
                 result[f"{part}_{key}"] = value
     result |= learner.metrics()
     result["classes_labeled"] = torch.bincount(parts["train"][1], minlength=candidates.classes).tolist()
@@ -123,5 +124,5 @@ def write_pseudo_labels(path, job, learner, labels):
     right, known = labels[rows] == classes, labels[rows] >= 0
     with store.create(path, job) as file:
         for name, values in (("row", rows), ("label", classes), ("weight", loads), ("right", right)):
-            file[name] = values
+            store.put(file, name, values)
     return {"pseudo_labels": len(rows), "pseudo_accuracy": float(right[known].mean()) if known.any() else None}

@@ -6,9 +6,9 @@ from sklearn.manifold import TSNE
 
 from poolflow.data import store
 from poolflow.data.candidates import Candidates
-from poolflow.data.known_pool import read_rows
+from poolflow.data.labeled import read_labeled
 from poolflow.data.rows import take
-from poolflow.job import StageError
+from poolflow.job import Damaged, StageError
 
 DIMENSIONS = 50  # kept by PCA
 
@@ -22,7 +22,7 @@ def main(job, pool, features, out, labeled=()):
     have more, that many of theirs, drawn at random. Cost: O(n log n), 20 s for 5,000 rows.
     """
     size = len(Candidates(pool))
-    chosen = np.unique(np.concatenate([read_rows(path, size)[0] for path in labeled]))
+    chosen = np.unique(np.concatenate([read_labeled(path, size)[0] for path in labeled]))
     rows = sample(chosen, size, job.config["rows"], job.rng("rows"))
     with store.read(features) as file:
         shape = file["features"].shape
@@ -34,7 +34,7 @@ def main(job, pool, features, out, labeled=()):
         values = take(file["features"], rows)
     if not np.isfinite(values).all():
         row, column = np.argwhere(~np.isfinite(values))[0]
-        raise StageError(f"{features}: found {values[row, column]} in row {rows[row]}, expected finite numbers")
+        raise Damaged(f"{features}: found {values[row, column]} in row {rows[row]}, expected finite numbers")
     if not np.ptp(values, axis=0).any():
         raise StageError(f"{features}: found the same features in every row, expected features that tell rows apart")
     rng = job.rng("t-SNE")
@@ -44,8 +44,8 @@ def main(job, pool, features, out, labeled=()):
     perplexity = min(30, (len(rows) - 1) / 3)
     embedding = TSNE(perplexity=perplexity, random_state=seeds[1], n_jobs=1).fit_transform(values)
     with store.create(out, job) as file:
-        file["rows"] = rows
-        file["embedding"] = embedding.astype(np.float32)
+        store.put(file, "rows", rows)
+        store.put(file, "embedding", embedding.astype(np.float32))
 
 
 def sample(chosen, size, limit, rng):

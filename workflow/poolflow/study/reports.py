@@ -88,7 +88,7 @@ def _with_features(tasks):
 def axes_of(study, kind, name, **names):
     """Return the axes of a study that a table or a figure of some names sees."""
     facts = plugins.literals(kind, name)
-    used = {axis for need in facts["NEEDS"] for axis in AXES.get(need, ())}
+    used = {axis for need in all_needs(facts) for axis in AXES.get(need, ())}
     found = {axis: values for axis, values in ranges_of(study, facts).items() if axis in used}
     if facts.get("SEEDS") == "first" and "seeds" in found:
         found["seeds"] = found["seeds"][:1]
@@ -96,6 +96,14 @@ def axes_of(study, kind, name, **names):
         found["learners"], found["strategies"] = found["learners"][:1], [""]
     fixed = {WILDCARDS[wildcard]: [value] for wildcard, value in names.items() if wildcard in WILDCARDS}
     return found | {axis: values for axis, values in fixed.items() if axis in found}
+
+
+def all_needs(facts):
+    """Yield what a table or a figure reads, and what the tables that it reads are made of."""
+    for need in facts["NEEDS"]:
+        yield need
+        if need not in FILES:
+            yield from all_needs(plugins.literals("tables", need.removesuffix(".csv")))
 
 
 def ranges_of(study, facts):

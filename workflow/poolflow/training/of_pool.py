@@ -17,5 +17,5 @@ def network_of(pool):
         shape = inputs(file, "train").shape[1:]
         normalise = networks.Normalise(file.attrs["mean"], file.attrs["std"], where)
     network = networks.build(learner, shape, pool.classes).to(where).eval()
-    network.load_state_dict(weights.load(path, where)[0])
+    weights.give(network, weights.load(path, where)[0], path)
     return network, normalise

@@ -1,0 +1,157 @@
+"""Makes again what is missing or damaged of a study, and then what the study still lacks.
+
+PYTHONPATH=workflow python -m poolflow repair [--cores N] [Snakemake's options and targets]
+
+Snakemake looks at names and times: it takes a truncated file for a new one, and does not miss one that was deleted when
+all that was made of it is there. Here every output of the study is held against what its job wrote down, size and
+SHA-256; one that nothing was written down of, as it came from a cache, is read. What is damaged is removed, and made
+again together with what is missing, first things first. What comes out as it was gets the time that it had, so that
+nothing follows from it.
+"""
+
+import argparse
+import os
+import sys
+import zipfile
+from pathlib import Path
+
+import h5py
+from snakemake import cli
+from snakemake.io import is_flagged
+
+from poolflow.data import store
+from poolflow.job import StageError
+from poolflow.running import cost
+from poolflow.running.forecast import dry_run, number_of_cores
+
+
+def _read_hdf5(path):
+    with store.read(path) as file:
+        file.visititems(lambda name, item: item[()] if isinstance(item, h5py.Dataset) else None)
+
+
+def _read_zip(path):
+    with zipfile.ZipFile(path) as archive:
+        if wrong := archive.testzip():
+            raise zipfile.BadZipFile(f"damaged at {wrong}")
+
+
+READ = {".h5": _read_hdf5, ".json": store.read_json, ".pt": _read_zip}  # for files that nothing was written down of
+
+
+def record(job):
+    """Return what a job of Snakemake wrote down of its files, {path: [bytes, time, SHA-256]}."""
+    path = job.log.get("cost")
+    return cost.wrote(path) if path else {}
+
+
+def damaged(path, facts):
+    """Return whether a file that is there is other than by `facts`, what was written down of it, or None."""
+    if facts is None:
+        try:
+            READ.get(Path(path).suffix, os.stat)(path)
+        except (StageError, zipfile.BadZipFile):
+            return True
+        return False
+    size, time, _ = facts
+    status = os.stat(path)
+    return status.st_size != size or (status.st_mtime_ns != time and cost.facts(path)[2] != facts[2])
+
+
+def damaged_inputs(dag):
+    """Return the damaged files that the jobs which Snakemake is about to run would read and none of them makes."""
+    coming, seen = set(dag.needrun_jobs()), {}
+    for job in coming:
+        for maker, files in dag.dependencies[job].items():
+            if maker not in coming and (new := [str(file) for file in files if str(file) not in seen]):
+                facts = record(maker)
+                seen |= {path: path in facts and os.path.exists(path) and damaged(path, facts[path]) for path in new}
+    return sorted(path for path, wrong in seen.items() if wrong)
+
+
+def remove_parts(folder):
+    """Remove the unfinished files of processes that are gone; return how many there were."""
+    parts = [path for path in Path(folder).rglob("*.part") if store.abandoned(str(path))]
+    for path in parts:
+        path.unlink(missing_ok=True)
+    return len(parts)
+
+
+def wrong(dag):
+    """Return {job: outputs} of the jobs of a study with an output that is damaged, or missing and not missed."""
+    found, coming = {}, set(dag.needrun_jobs())
+    for job in dag.jobs:
+        facts = {} if job.is_norun else record(job)
+        for output in () if job.is_norun else job.output:
+            path = str(output)
+            if not os.path.lexists(path):
+                bad = job not in coming and not is_flagged(output, "temp")
+            else:
+                bad = not os.path.exists(path) or damaged(path, facts.get(path))
+            if bad:
+                found.setdefault(job, []).append(path)
+    return found
+
+
+def first_things(dag, found):
+    """Return the jobs of `found` that build on no other of them."""
+    behind, todo = set(), list(found)
+    while todo:
+        for job in dag.depending[todo.pop()]:
+            if job not in behind:
+                behind.add(job)
+                todo.append(job)
+    return [job for job in found if job not in behind]
+
+
+def run(arguments):
+    """Run Snakemake; SystemExit, it having said why, when it fails."""
+    try:
+        cli.main(arguments)
+    except SystemExit as end:
+        if end.code:
+            raise
+
+
+def remake(jobs, found, options):
+    """Have Snakemake make the outputs of some jobs again; what comes out as it was gets the time that it had."""
+    before = {job: record(job) for job in jobs}
+    for job in jobs:
+        for path in found[job]:
+            if os.path.lexists(path):
+                os.remove(os.path.realpath(path))  # of one that a cache has, that too
+                if os.path.islink(path):
+                    os.remove(path)
+    run([*options, *(path for job in jobs for path in found[job])])
+    for job, facts in before.items():
+        newest = max((os.stat(path).st_mtime_ns for path in job.input if os.path.exists(path)), default=0)
+        for path, (_, time, digest) in facts.items():
+            if os.path.exists(path) and cost.facts(path)[2] == digest:
+                os.utime(path, ns=(max(time, newest),) * 2)
+
+
+def main(arguments):
+    """Repair the study of Snakemake's command-line arguments, and run it."""
+    parser = argparse.ArgumentParser(
+        prog="python -m poolflow repair",
+        description="Make again what is missing or damaged of a study. Other options are Snakemake's.",
+        allow_abbrev=False,
+    )
+    parser.add_argument("-c", "--cores", type=number_of_cores, default="all", help="cores to use (default: all)")
+    args, others = parser.parse_known_args(arguments)
+    options, named, mended = ["--cores", str(args.cores), *others], set(), 0
+    while True:
+        dag = dry_run(options).dag
+        found = wrong(dag)
+        if not found:
+            break
+        for path in sorted({path for paths in found.values() for path in paths} - named):
+            print(f"{'damaged' if os.path.lexists(path) else 'missing'}: {path}", file=sys.stderr)
+            named.add(path)
+        jobs = first_things(dag, found)
+        remake(jobs, found, options)
+        mended += sum(len(found[job]) for job in jobs)
+    run(options)
+    folders = {Path(*Path(output).parts[:2]) for job in dag.jobs for output in job.output}
+    parts = sum(map(remove_parts, folders))
+    print(f"Repaired: {mended} files made again, {parts} unfinished ones of killed jobs removed.")
