@@ -42,6 +42,8 @@ def read_table(path):
         return pd.read_csv(path, dtype=dict.fromkeys(TEXT, str), keep_default_na=False, na_values=empty)
     except FileNotFoundError as error:
         raise Damaged(f"{path} is missing") from error
+    except OSError as error:
+        raise store.unreadable(path, error) from error
     except (ValueError, csv.Error) as error:
         raise Damaged(f"{path} is no whole table ({error})") from error
 

@@ -11,6 +11,7 @@ import os
 import secrets
 import socket
 import time
+import traceback
 from contextlib import contextmanager
 
 import h5py
@@ -138,15 +139,18 @@ def read(path):
     with file:
         try:
             yield file
-        except KeyError as error:
-            raise Damaged(f"{path} lacks what is asked of it ({error})") from error
-        except OSError as error:
+        except (KeyError, OSError, RuntimeError) as error:
+            *_, (frame, _) = traceback.walk_tb(error.__traceback__)
+            if not frame.f_globals["__name__"].startswith("h5py"):
+                raise  # not of reading
             raise unreadable(path, error) from error
 
 
 def unreadable(path, error):
-    """Return the error of an HDF5 file: the system's, or else the file is damaged."""
-    if error.errno:
+    """Return the error of reading an HDF5 file: the system's, or else the file is damaged, or another one."""
+    if isinstance(error, KeyError):
+        return Damaged(f"{path} lacks what is asked of it ({error})")
+    if getattr(error, "errno", None):
         return StageError(f"cannot read {path}: {os.strerror(error.errno)}")
     return Damaged(f"{path} is damaged or no HDF5 file ({error})")
 
@@ -165,6 +169,8 @@ def read_json(path):
             content = json.load(file)
     except FileNotFoundError as error:
         raise Damaged(f"{path} is missing") from error
+    except OSError as error:
+        raise unreadable(path, error) from error
     except ValueError as error:
         raise Damaged(f"{path} is not complete JSON ({error})") from error
     if not isinstance(content, dict) or content.pop("sha256", None) != checksum(content):
@@ -173,5 +179,6 @@ def read_json(path):
 
 
 def checksum(content):
-    """Return the SHA-256 of what JSON holds, in hexadecimal digits."""
+    """Return the SHA-256 of what JSON holds but for `seconds`, so that the same results have the same."""
+    content = {key: value for key, value in content.items() if key != "seconds"}
     return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()

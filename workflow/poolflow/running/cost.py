@@ -26,7 +26,7 @@ def write(path):
 
     Seconds since the process began, CPU seconds, and the peak resident memory in MB, in which pages shared with the
     process that it was forked from count; MB read from and written to disks; NA for what was not measured. `wrote` is
-    JSON: {path: [bytes, time of the change in nanoseconds, SHA-256]}.
+    JSON: {path: [bytes, SHA-256]}.
     """
     wrote = {name: facts(name) for name in dict.fromkeys(store.WRITTEN) if os.path.exists(name)}
     own, others = (resource.getrusage(who) for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN))
@@ -50,10 +50,9 @@ def write(path):
 
 
 def facts(path):
-    """Return [bytes, time of the last change in nanoseconds, SHA-256] of a file."""
-    status = os.stat(path)
+    """Return [bytes, SHA-256] of a file."""
     with open(path, "rb") as file:
-        return [status.st_size, status.st_mtime_ns, hashlib.file_digest(file, "sha256").hexdigest()]
+        return [os.path.getsize(path), hashlib.file_digest(file, "sha256").hexdigest()]
 
 
 def wrote(path):
@@ -62,7 +61,7 @@ def wrote(path):
         with open(path, newline="") as file:
             (row,) = csv.DictReader(file, delimiter="\t")
             found = json.loads(row["wrote"])
-            return {str(name): [size, time, digest] for name, (size, time, digest) in found.items()}
+            return {str(name): [size, digest] for name, (size, digest) in found.items()}
     except (OSError, ValueError, KeyError, TypeError, AttributeError):  # not there, or not ours: nothing is known
         return {}
 

@@ -26,8 +26,13 @@ from poolflow.running.forecast import dry_run, number_of_cores
 
 
 def _read_hdf5(path):
+    names = []
     with store.read(path) as file:
-        file.visititems(lambda name, item: item[()] if isinstance(item, h5py.Dataset) else None)
+        file.visit(names.append)
+        for name in names:
+            if isinstance(file[name], h5py.Dataset) and file[name].chunks:
+                for chunk in file[name].iter_chunks():
+                    file[name][chunk]
 
 
 def _read_zip(path):
@@ -40,7 +45,7 @@ READ = {".h5": _read_hdf5, ".json": store.read_json, ".pt": _read_zip}  # for fi
 
 
 def record(job):
-    """Return what a job of Snakemake wrote down of its files, {path: [bytes, time, SHA-256]}."""
+    """Return what a job of Snakemake wrote down of its files, {path: [bytes, SHA-256]}."""
     path = job.log.get("cost")
     return cost.wrote(path) if path else {}
 
@@ -53,20 +58,30 @@ def damaged(path, facts):
         except (StageError, zipfile.BadZipFile):
             return True
         return False
-    size, time, _ = facts
-    status = os.stat(path)
-    return status.st_size != size or (status.st_mtime_ns != time and cost.facts(path)[2] != facts[2])
+    return os.path.getsize(path) != facts[0] or cost.facts(path) != facts
+
+
+def ended(dag, output):
+    """Return when the job of an output ended, which is the time that Snakemake gave the file; None if not known."""
+    found = dag.workflow.persistence.metadata(output)
+    return found and found.endtime
 
 
 def damaged_inputs(dag):
-    """Return the damaged files that the jobs which Snakemake is about to run would read and none of them makes."""
-    coming, seen = set(dag.needrun_jobs()), {}
+    """Return the damaged files that the jobs which Snakemake is about to run would read and none of them makes.
+
+    Only those that changed since their job ended are read.
+    """
+    coming, makers, found = set(dag.needrun_jobs()), {}, []
     for job in coming:
-        for maker, files in dag.dependencies[job].items():
-            if maker not in coming and (new := [str(file) for file in files if str(file) not in seen]):
-                facts = record(maker)
-                seen |= {path: path in facts and os.path.exists(path) and damaged(path, facts[path]) for path in new}
-    return sorted(path for path, wrong in seen.items() if wrong)
+        makers |= {file: maker for maker, files in dag.dependencies[job].items() for file in files}
+    for file, maker in makers.items():
+        if maker in coming or not os.path.exists(file) or os.path.getmtime(file) == ended(dag, file):
+            continue
+        facts = record(maker).get(str(file))
+        if facts and damaged(file, facts):
+            found.append(str(file))
+    return sorted(found)
 
 
 def remove_parts(folder):
@@ -113,9 +128,10 @@ def run(arguments):
             raise
 
 
-def remake(jobs, found, options):
+def remake(dag, jobs, found, options):
     """Have Snakemake make the outputs of some jobs again; what comes out as it was gets the time that it had."""
     before = {job: record(job) for job in jobs}
+    times = {str(output): ended(dag, output) or 0 for job in jobs for output in job.output}
     for job in jobs:
         for path in found[job]:
             if os.path.lexists(path):
@@ -124,10 +140,10 @@ def remake(jobs, found, options):
                     os.remove(path)
     run([*options, *(path for job in jobs for path in found[job])])
     for job, facts in before.items():
-        newest = max((os.stat(path).st_mtime_ns for path in job.input if os.path.exists(path)), default=0)
-        for path, (_, time, digest) in facts.items():
-            if os.path.exists(path) and cost.facts(path)[2] == digest:
-                os.utime(path, ns=(max(time, newest),) * 2)
+        newest = max((os.path.getmtime(path) for path in job.input if os.path.exists(path)), default=0)
+        for path in facts:
+            if times.get(path) and os.path.exists(path) and cost.facts(path) == facts[path]:
+                os.utime(path, (max(times[path], newest),) * 2)
 
 
 def main(arguments):
@@ -149,7 +165,7 @@ def main(arguments):
             print(f"{'damaged' if os.path.lexists(path) else 'missing'}: {path}", file=sys.stderr)
             named.add(path)
         jobs = first_things(dag, found)
-        remake(jobs, found, options)
+        remake(dag, jobs, found, options)
         mended += sum(len(found[job]) for job in jobs)
     run(options)
     folders = {Path(*Path(output).parts[:2]) for job in dag.jobs for output in job.output}

@@ -1,14 +1,13 @@
 """The weights of networks, `model.pt`."""
 
 import io
-import os
 import zipfile
 from pickle import UnpicklingError
 
 import torch
 
 from poolflow.data import store
-from poolflow.job import Damaged, StageError
+from poolflow.job import Damaged
 
 DAMAGE = (RuntimeError, EOFError, LookupError, TypeError, ValueError, AttributeError, UnpicklingError)
 DAMAGE += (zipfile.BadZipFile, NotImplementedError)
@@ -41,7 +40,7 @@ def read(path, device):
     except FileNotFoundError as error:
         raise Damaged(f"{path} is missing") from error
     except OSError as error:
-        raise StageError(f"cannot read {path}: {os.strerror(error.errno) if error.errno else error}") from error
+        raise store.unreadable(path, error) from error
     except DAMAGE as error:
         reason = str(error).partition(". ")[0]
         raise Damaged(f"{path} is damaged or no model ({reason})") from error
