@@ -86,7 +86,7 @@ def test_a_run_refuses_a_damaged_file_before_its_first_job(finished, tmp_path):
         f"results/tiny/{CHAIN}/seed0/cycle0/probs.h5",
     ]
     repairs = "is not what its job wrote; make repair CONFIG=study.yaml makes it again, with the same results"
-    assert all(line.endswith(repairs) for line in lines)
+    assert all(line.endswith(repairs) for line in lines), lines
     assert "Traceback" not in output
     assert project.files("[!lb]*/**/*.*") == damaged  # nothing that was whole is gone
     assert not (project.folder / ".snakemake/locks").exists() or not list(

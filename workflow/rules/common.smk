@@ -31,8 +31,8 @@ for note in () if workflow.remote_exec else checks.notes(STUDY):
 def how_to_repair():
     """Return the command that makes again what is damaged, for the study as Snakemake was given it."""
     given = [f"{key}={value}" for key, value in workflow.config_settings.config.items()]
-    files = "".join(f" CONFIG={quote(str(path))}" for path in workflow.overwrite_configfiles[:1])
-    return f"make repair{files}" + (f" ARGS={quote(' '.join(['--config', *map(quote, given)]))}" if given else "")
+    files = [f" CONFIG={quote(str(path).removeprefix(f'{Path.cwd()}/'))}" for path in workflow.overwrite_configfiles[:1]]
+    return "".join(["make repair", *files]) + (f" ARGS={quote(' '.join(['--config', *given]))}" if given else "")
 
 
 # Stages are run by the package beside this file, by the Python that runs Snakemake or by the one of a conda environment,
