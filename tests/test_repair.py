@@ -78,7 +78,7 @@ def test_a_run_refuses_a_damaged_file_before_its_first_job(finished, tmp_path):
     cut(top / CHAIN / "seed0/cycle0/probs.h5")
     cut(top / "digits/small_cnn/kmeans/coreset/seed0/cycle1/metrics.json")
     damaged = project.files("[!lb]*/**/*.*")
-    (project.folder / "study.yaml").write_text(yaml.safe_dump(TINY))
+    (project.folder / "study.yaml").write_text(yaml.safe_dump(TINY, sort_keys=False))
     output = project.snakemake("--cores", "2", "--configfile", "study.yaml", fails=True)
     lines = [line for line in output.splitlines() if line.startswith("results/")]
     assert [line.partition(" ")[0] for line in lines] == [

@@ -138,7 +138,7 @@ def remake(dag, jobs, found, options):
                 os.remove(os.path.realpath(path))  # of one that a cache has, that too
                 if os.path.islink(path):
                     os.remove(path)
-    run([*options, *(path for job in jobs for path in found[job])])
+    run([*(path for job in jobs for path in found[job]), *options])
     for job, facts in before.items():
         newest = max((os.path.getmtime(path) for path in job.input if os.path.exists(path)), default=0)
         for path in facts:
@@ -155,9 +155,11 @@ def main(arguments):
     )
     parser.add_argument("-c", "--cores", type=number_of_cores, default="all", help="cores to use (default: all)")
     args, others = parser.parse_known_args(arguments)
-    options, named, mended = ["--cores", str(args.cores), *others], set(), 0
+    targets = cli.parse_args(others)[1].targets
+    options = ["--cores", str(args.cores), *(word for word in others if word not in targets)]
+    named, mended = set(), 0
     while True:
-        dag = dry_run(options).dag
+        dag = dry_run([*targets, *options]).dag
         found = wrong(dag)
         if not found:
             break
@@ -167,7 +169,7 @@ def main(arguments):
         jobs = first_things(dag, found)
         remake(dag, jobs, found, options)
         mended += sum(len(found[job]) for job in jobs)
-    run(options)
+    run([*targets, *options])
     folders = {Path(*Path(output).parts[:2]) for job in dag.jobs for output in job.output}
     parts = sum(map(remove_parts, folders))
     print(f"Repaired: {mended} files made again, {parts} unfinished ones of killed jobs removed.")
