@@ -19,10 +19,10 @@ demo: $(READY)
 	@echo "The tables behind them:    results/digits/summary.csv (mean, std) and curves.csv (every run)"
 
 plan: $(READY)
-	@PYTHONPATH=workflow $(BIN)/python -m poolflow plan $(if $(CONFIG),--configfile $(CONFIG)) $(ARGS)
+	@PYTHONPATH=workflow $(BIN)/python -P -m poolflow plan $(if $(CONFIG),--configfile $(CONFIG)) $(ARGS)
 
 repair: $(READY)
-	@PYTHONPATH=workflow $(BIN)/python -m poolflow repair $(if $(CONFIG),--configfile $(CONFIG)) $(ARGS)
+	@PYTHONPATH=workflow $(BIN)/python -P -m poolflow repair $(if $(CONFIG),--configfile $(CONFIG)) $(ARGS)
 
 test: lint
 	@$(BIN)/python -m pytest --numprocesses 3 --dist loadfile --no-loadscope-reorder

@@ -6,7 +6,9 @@ from functools import partial
 from pathlib import Path
 from shlex import quote
 
-sys.path.insert(0, f"{workflow.basedir}/workflow")
+# Our package first, and neither this folder nor the one that Snakemake runs in: a numpy.py may lie there.
+FOLDERS = ("", str(Path.cwd()), str(workflow.basedir))
+sys.path[:] = [f"{workflow.basedir}/workflow", *(path for path in sys.path if path not in FOLDERS)]
 
 from poolflow.running import warm
 from poolflow.running.gpus import visible
@@ -40,7 +42,7 @@ def how_to_repair():
 # an environment variable it is no param, and moving the data reruns nothing.
 CONDA = DeploymentMethod.CONDA in workflow.deployment_settings.deployment_method
 PREFIX = (
-    f"set -euo pipefail; export PYTHONPATH={quote(f'{workflow.basedir}/workflow')}"
+    f"set -euo pipefail; export PYTHONSAFEPATH=1 PYTHONPATH={quote(f'{workflow.basedir}/workflow')}"
     f" POOLFLOW_DATA={quote(STUDY['data_root'])} POOLFLOW_REPAIR={quote(how_to_repair())}"
     f" {'PYTHONNOUSERSITE=1' if CONDA else f'PATH={quote(str(Path(sys.executable).parent))}:$PATH'}; "
 )
