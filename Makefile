@@ -1,4 +1,5 @@
 # make demo   sets everything up in .venv and runs the default study to its figures
+# make run    runs a study, a mistake is one line: make run CONFIG=studies/x.yaml
 # make plan   says what a run would make, why, and what it would cost; nothing is run. Another study, other options:
 #             make plan CONFIG=studies/x.yaml ARGS="--cores 4 --config data_root=/data"
 # make repair makes again what is missing or damaged of a study, with the same results, and runs it; CONFIG, ARGS as above
@@ -10,7 +11,7 @@ PYTHON ?= $(shell for p in python3 python3.14 python3.13 python3.12 python3.11; 
 BIN := .venv/bin
 READY := .venv/ready
 
-.PHONY: demo plan repair test lint clean
+.PHONY: demo run plan repair test lint clean
 
 demo: $(READY)
 	@$(BIN)/snakemake --cores all
@@ -18,11 +19,14 @@ demo: $(READY)
 	@echo "Open the learning curves:  results/digits/figures/digits/small_cnn/by_strategy.png and by_pool.png"
 	@echo "The tables behind them:    results/digits/summary.csv (mean, std) and curves.csv (every run)"
 
+run: $(READY)
+	@PYTHONPATH=workflow $(BIN)/python -P -m poolflow run $(ARGS) $(if $(CONFIG),--configfile $(CONFIG))
+
 plan: $(READY)
-	@PYTHONPATH=workflow $(BIN)/python -P -m poolflow plan $(if $(CONFIG),--configfile $(CONFIG)) $(ARGS)
+	@PYTHONPATH=workflow $(BIN)/python -P -m poolflow plan $(ARGS) $(if $(CONFIG),--configfile $(CONFIG))
 
 repair: $(READY)
-	@PYTHONPATH=workflow $(BIN)/python -P -m poolflow repair $(if $(CONFIG),--configfile $(CONFIG)) $(ARGS)
+	@PYTHONPATH=workflow $(BIN)/python -P -m poolflow repair $(ARGS) $(if $(CONFIG),--configfile $(CONFIG))
 
 test: lint
 	@$(BIN)/python -m pytest --numprocesses 3 --dist loadfile --no-loadscope-reorder

@@ -4,11 +4,6 @@ from snakemake.utils import min_version
 
 min_version("9.14")
 
-# A study given with --configfile stands alone; it does not inherit from the default one.
-if not workflow.overwrite_configfiles:
-
-    configfile: "config.yaml"
-
 
 # For --software-deployment-method conda apptainer only: where conda makes the environments of envs/.
 container: "docker://condaforge/miniforge3:26.3.2-3"

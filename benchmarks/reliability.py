@@ -8,7 +8,7 @@ moment, something is killed: Snakemake and all its jobs, Snakemake alone, one pr
 Snakemake with SIGTERM or SIGINT. The same command is given again, after `snakemake --unlock`, until the study is
 finished; every file must then have the bytes of an undisturbed run's, but for the seconds that trainings took.
 
-`damage` (default 200): of a finished study one file at a time, drawn at random, is deleted, cut, emptied, changed in one
+`damage` (default 200): of a finished study one file at a time, drawn at random, is deleted, cut, emptied, changed in a
 bit (with a new time or the old one), or replaced by another file of its kind. A run must refuse it, redo it or not read
 it, and must remove nothing that was whole; `repair` must then end with the bytes of before.
 """

@@ -1,5 +1,9 @@
 """Mistakes in a config: one line each, with the key, what was found and what to write."""
 
+import copy
+import json
+import re
+
 import numpy as np
 import pytest
 import yaml
@@ -7,7 +11,7 @@ from conftest import ROOT, Project
 
 from poolflow.__main__ import stages
 from poolflow.study import chains, checks, plugins
-from poolflow.study.config import ConfigError, check, load_schema, recipes
+from poolflow.study.config import ConfigError, as_written, check, load_schema, recipes
 
 MISTAKES = {
     "unknown key": ({"strategys": ["random"]}, "strategys: found unknown key 'strategys'", "did you mean strategies?"),
@@ -384,10 +388,9 @@ def test_a_strategy_with_unknown_needs_is_named(tmp_path, monkeypatch):
     [
         ("cycles: -1\nstrategies: [entrpy]\n", "cycles: found -1, expected a whole number, at least 0"),
         ("strategies: [entrpy]\nbudget: 5000\n", "did you mean entropy?"),
-        ("", "Config file must be given as JSON or YAML with keys at top level"),
-        ("- a\n", "Config file must be given as JSON or YAML with keys at top level"),
-        ("a: [\n", "Config file is not valid JSON or YAML"),
-        (None, "config.yaml but it is not present"),
+        ("study: a\nstudy: b\n", "config.yaml: study: found twice, in lines 1 and 2, expected each key once"),
+        ("a: [\n", "config.yaml: line 2, column 1: "),
+        (None, "config.yaml: found nothing there, expected the config of a study"),
     ],
 )
 def test_snakemake_refuses_a_wrong_config_in_one_line(tmp_path, text, expected):
@@ -399,13 +402,166 @@ def test_snakemake_refuses_a_wrong_config_in_one_line(tmp_path, text, expected):
     output = project.snakemake("--cores", "1", fails=True)
     assert expected in output
     assert "Traceback" not in output
+    assert ".smk" not in output
+    assert output.splitlines()[-1].startswith(("config.yaml: ", "strategies: "))
     assert not (project.folder / "results").exists()
 
 
-def test_a_missing_configfile_is_named(tmp_path):
-    # Snakemake reads it before any of ours runs, and shows a traceback of its own.
-    output = Project.new(tmp_path / "p").snakemake("--cores", "1", "--configfile", "studies/none.yaml", fails=True)
-    assert "No such file or directory: 'studies/none.yaml'" in output.strip().splitlines()[-1]
+@pytest.mark.parametrize(
+    ("values", "read"),
+    [
+        ({"seeds": ["0", "1"]}, {"seeds": [0, 1]}),
+        ({"pool": {"validation": 0.1}}, {"pool": {"validation": 0.1}}),
+        ({"strategies": ["random", "NA"]}, {"strategies": ["random", "NA"]}),
+        ({"cycles": 3, "data_root": "1e3"}, {"cycles": 3, "data_root": "1e3"}),
+    ],
+)
+def test_what_the_command_line_gives_is_read_as_the_file_is(values, read):
+    assert as_written(values) == read
+
+
+def test_whole_numbers_that_are_written_as_floats_are_whole_numbers():
+    study = check({"seeds": [0.0, 1.0], "cycles": 3.0, "learners": {"small_cnn": {"width": 16.0}}})
+    found = study["seeds"], study["cycles"], study["learners"]["small_cnn"]["network"]["parameters"]["width"]
+    assert repr(found) == "([0, 1], 3, 16)"
+
+
+# Names
+
+
+KEYS = ["datasets", "learners", "initial_pools", "strategies"]
+PLUGIN = {"datasets": "digits", "learners": "small_cnn", "initial_pools": "random", "strategies": "random"}
+
+
+def named(key, *names):
+    word = {"datasets": "dataset", "learners": "network", "initial_pools": "initial_pool", "strategies": "strategy"}[
+        key
+    ]
+    return {key: {name: {word: PLUGIN[key]} for name in names}}
+
+
+@pytest.mark.parametrize("key", KEYS)
+@pytest.mark.parametrize(
+    "name",
+    ["a\n", "", ".", "..", "a/b", "a b", "a+b", "ä", "a" * 101, "a." * 200, "-a", "a\x00", "{seed}", "$(ls)", "'"],
+)
+def test_a_name_that_breaks_a_path_or_a_pattern_is_refused(key, name):
+    with pytest.raises(ConfigError, match=r"expected a name of letters, digits, '.', '_' and '-', at most 100"):
+        check(named(key, name))
+
+
+@pytest.mark.parametrize("key", KEYS)
+@pytest.mark.parametrize("name", [2024, 5.0, True, None])
+def test_a_name_that_is_no_text_is_refused_and_the_line_says_how_to_write_it(key, name):
+    expected = rf'{key}\..*: found {name}, expected text; write it in quotes, "{name}"'
+    with pytest.raises(ConfigError, match=r"expected a name" if name is None else expected):
+        check(named(key, name))
+
+
+@pytest.mark.parametrize("key", KEYS)
+def test_names_that_look_like_something_else_are_names(key):
+    names = ["2024", "16", "NA", "05", "5", "nan", "true", "1e3", "null", "a.b-c_d"]
+    assert list(check(named(key, *names))[key]) == names
+
+
+@pytest.mark.parametrize("key", KEYS)
+def test_names_that_differ_by_their_case_alone_are_refused(key):
+    with pytest.raises(ConfigError, match=rf"{key}\.Mine: found mine as well, expected names that differ by more than"):
+        check(named(key, "mine", "Mine"))
+
+
+@pytest.mark.parametrize(
+    ("key", "name"),
+    [
+        *(("datasets", name) for name in ("figures", "logs", "benchmarks", "curves.csv", "report.html")),
+        *(("learners", name) for name in ("pool", "pools", "pretext", "dataset.h5", "source.json")),
+        ("strategies", "seed0"),
+        ("initial_pools", "seed12"),
+    ],
+)
+def test_a_name_that_is_taken_in_the_folder_of_the_results_is_refused(key, name):
+    with pytest.raises(ConfigError, match=rf"^{key}\.{name}: found '{name}', expected another name: that one is taken"):
+        check(named(key, name))
+
+
+def test_the_names_that_are_taken_are_all_that_lies_beside_data_sets_and_learners(finished):
+    results = finished.folder / "results/tiny"
+    for key, folder in (("datasets", results), ("learners", results / "digits")):
+        beside = {path.name for path in folder.iterdir()} - {"digits", "small_cnn"}
+        assert beside
+        for name in beside:
+            with pytest.raises(ConfigError, match=rf"{key}\.{name}: found"):
+                check(named(key, name))
+
+
+# Values that mean nothing, wherever they stand
+
+
+FULL = {
+    "study": "a",
+    "seed": 0,
+    "seeds": [0],
+    "data_root": "data",
+    "datasets": {"d": {"dataset": "digits", "pool": {"subset": 100, "validation": 0.1}}},
+    "learners": {
+        "l": {"network": {"network": "small_cnn", "width": 8}, "learner": "supervised", "training": {"epochs": 2}}
+    },
+    "initial_pools": {"p": {"initial_pool": "per_cluster", "pretext": "k"}, "random": None},
+    "strategies": {"s": {"strategy": "coreset", "pretext": "sim", "variant": "dropout"}, "m": {"strategy": "margin"}},
+    "pretext": {"k": {"task": "kmeans", "of": "sim"}, "sim": {"task": "simclr", "network": "small_cnn", "epochs": 2}},
+    "initial_size": 10,
+    "budget": 5,
+    "cycles": 1,
+    "controls": False,
+    "training": {"recipe": "fast", "epochs": 3},
+    "pool": {"validation": 0.1},
+    "figures": {"title": "a", "dpi": 60},
+}
+HOSTILE = [
+    None, True, 0, -1, 3, 2.5, 1e300, 10**400, float("nan"), float("inf"), "", "x", "a\n", "\x00", "\ud800", "../up",
+    [], ["vae"], [[]], [None], [{}], {}, {"a": 1}, {1: 2}, {None: None}, {"task": []}, [float("nan")], "x" * 5000,
+]  # fmt: skip
+
+
+def places(value, where=()):
+    yield where
+    items = value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ()
+    for key, inner in items:
+        yield from places(inner, (*where, key))
+
+
+@pytest.mark.parametrize("place", list(places(FULL))[1:], ids=lambda place: ".".join(map(str, place)))
+def test_whatever_stands_anywhere_a_config_is_accepted_or_refused_in_lines(place):
+    assert check(copy.deepcopy(FULL))
+    for value in HOSTILE:
+        config = copy.deepcopy(FULL)
+        parent = config
+        for key in place[:-1]:
+            parent = parent[key]
+        parent[place[-1]] = value
+        try:
+            study = check(config)
+        except ConfigError as error:
+            lines = str(error).splitlines()
+            assert lines, place
+            assert all(": found " in line or ": " in line for line in lines), (place, value, lines)
+        else:
+            json.dumps(study, allow_nan=False)
+            assert not re.search(r"\bNaN\b|\\u0000|\\ud800", json.dumps(study)), (place, value)
+
+
+def test_numbers_that_are_none_are_refused_once_wherever_they_stand():
+    for config in ({"seeds": [float("nan")]}, {"learners": {"small_cnn": {"width": float("inf")}}}):
+        with pytest.raises(ConfigError) as error:
+            check(config)
+        assert len(str(error.value).splitlines()) == 1
+
+
+@pytest.mark.parametrize("pool", [{"novel_classes": 3}, {"novel_classes": 3, "images_per_class": 5}])
+def test_novel_classes_without_known_ones_mean_nothing(pool):
+    message = r"^datasets.digits.pool.novel_classes: found 3, expected known_classes beside it"
+    with pytest.raises(ConfigError, match=message):
+        check({"datasets": {"digits": {"pool": pool}}})
 
 
 @pytest.mark.parametrize(

@@ -149,7 +149,18 @@ FOLDERS = {path.parent.name for path in (ROOT / "workflow/poolflow").glob("*/*.p
 def test_a_stage_depends_on_no_machine_and_no_plugin_that_it_was_not_asked_for(stage):
     clear()
     parts = {name.split(".")[1] for name in module.closure(f"poolflow.stages.{stage}")}
-    assert parts <= {"stages", "job", "selection", "task", "results", "data", "training", "kernels", "study"}
+    assert parts <= {
+        "stages",
+        "job",
+        "selection",
+        "task",
+        "results",
+        "data",
+        "training",
+        "kernels",
+        "study",
+        "lettering",
+    }
     others = {name for name in module.closure(f"poolflow.stages.{stage}") if name.startswith("poolflow.stages.")}
     assert others == {f"poolflow.stages.{stage}"}
     if stage != "pool":  # which counts as the config check does

@@ -6,7 +6,12 @@ from importlib import import_module
 from pathlib import Path
 
 PACKAGE = Path(__file__).parent
-COMMANDS = {"plan": "running.forecast", "repair": "running.repair", "catalogue": "study.catalogue"}
+COMMANDS = {
+    "run": "running.door",
+    "plan": "running.forecast",
+    "repair": "running.repair",
+    "catalogue": "study.catalogue",
+}
 
 
 def stages():
@@ -17,7 +22,7 @@ def stages():
 def first_line(module):
     """Return the first line of a module's docstring, without importing it."""
     path = PACKAGE.joinpath(*module.split(".")).with_suffix(".py")
-    line = ast.get_docstring(ast.parse(path.read_text())).partition("\n")[0].removeprefix("Stage: ")
+    line = ast.get_docstring(ast.parse(path.read_text("utf-8"))).partition("\n")[0].removeprefix("Stage: ")
     return line[0].upper() + line[1:]
 
 

@@ -12,19 +12,40 @@ sys.path[:] = [f"{workflow.basedir}/workflow", *(path for path in sys.path if pa
 
 from poolflow.running import warm
 from poolflow.running.gpus import visible
-from poolflow.study import chains, checks, plugins, reports, settings
-from poolflow.study.config import ConfigError, check
+from poolflow.study import chains, checks, files, plugins, reports, settings
+from poolflow.study.config import ConfigError, as_written, check
 from snakemake.exceptions import WorkflowError
 from snakemake.logging import logger
 from snakemake.settings.types import DeploymentMethod
+from snakemake.utils import update_config
 
+
+def refuse(error):
+    """End with the lines of an error alone: what Snakemake would add tells of this file, not of the user's."""
+    logger.error(f"The config ({', '.join(map(str, FILES))}) cannot be run:\n{error}")
+    sys.exit(1)
+
+
+# A study given with --configfile stands alone; it does not inherit from the default one.
+FILES = workflow.overwrite_configfiles or ["config.yaml"]
+try:
+    for file in FILES:
+        files.check(file)
+except ConfigError as error:
+    refuse(error)
+if not workflow.overwrite_configfiles:
+
+    configfile: "config.yaml"
+
+
+update_config(config, as_written(workflow.config_settings.config))
 try:
     STUDY = check(config)
     for name in STUDY["datasets"]:  # own data that are not there are named before anything is planned
         settings.dataset(STUDY, name, workflow.remote_exec)
     TABLES, FIGURES = reports.wanted(STUDY, "tables"), reports.wanted(STUDY, "figures")
 except (ConfigError, plugins.PluginError) as error:
-    raise WorkflowError(f"The config ({', '.join(map(str, workflow.configfiles))}) cannot be run:\n{error}")
+    refuse(error)
 
 for note in () if workflow.remote_exec else checks.notes(STUDY):
     logger.warning(note)
@@ -33,8 +54,8 @@ for note in () if workflow.remote_exec else checks.notes(STUDY):
 def how_to_repair():
     """Return the command that makes again what is damaged, for the study as Snakemake was given it."""
     given = [f"{key}={value}" for key, value in workflow.config_settings.config.items()]
-    files = [f" CONFIG={quote(str(path).removeprefix(f'{Path.cwd()}/'))}" for path in workflow.overwrite_configfiles[:1]]
-    return "".join(["make repair", *files]) + (f" ARGS={quote(' '.join(['--config', *given]))}" if given else "")
+    paths = [str(path).removeprefix(f"{Path.cwd()}/") for path in workflow.overwrite_configfiles[:1]]
+    return "".join(["make repair", *(f" CONFIG={quote(path)}" for path in paths)]) + (f" ARGS={quote(' '.join(['--config', *given]))}" if given else "")
 
 
 # Stages are run by the package beside this file, by the Python that runs Snakemake or by the one of a conda environment,

@@ -158,7 +158,7 @@ def unreadable(path, error):
 def write_json(path, job, content):
     """Write `content`, the job's provenance and the checksum of both as JSON."""
     content = json.loads(json.dumps(content | {"provenance": job.provenance()}))
-    with replacing(path) as temporary, open(temporary, "w") as file:
+    with replacing(path) as temporary, open(temporary, "w", encoding="utf-8") as file:
         json.dump(content | {"sha256": checksum(content)}, file, indent=1)
 
 

@@ -43,7 +43,7 @@ def write(path):
         "cpu_time": f"{cpu:.3f}",
         "wrote": json.dumps(wrote),
     }
-    with store.replacing(path) as temporary, open(temporary, "w", newline="") as file:
+    with store.replacing(path) as temporary, open(temporary, "w", newline="", encoding="utf-8") as file:
         table = csv.DictWriter(file, COLUMNS, delimiter="\t", lineterminator="\n")
         table.writeheader()
         table.writerow(row)
@@ -58,7 +58,7 @@ def facts(path):
 def wrote(path):
     """Return the files that the job of a file of `write` wrote, {path: facts}; {} where it does not say."""
     try:
-        with open(path, newline="") as file:
+        with open(path, newline="", encoding="utf-8") as file:
             (row,) = csv.DictReader(file, delimiter="\t")
             found = json.loads(row["wrote"])
             return {str(name): [size, digest] for name, (size, digest) in found.items()}
@@ -71,5 +71,5 @@ def age():
     status = Path("/proc/self/stat")
     if not status.exists():
         return time.monotonic() - LOADED
-    ticks = int(status.read_text().rpartition(")")[2].split()[19])  # field 22, since the machine started
+    ticks = int(status.read_text("utf-8").rpartition(")")[2].split()[19])  # field 22, since the machine started
     return max(0.0, time.clock_gettime(time.CLOCK_BOOTTIME) - ticks / os.sysconf("SC_CLK_TCK"))

@@ -35,6 +35,7 @@ from snakemake.api import WorkflowApi
 from snakemake.logging import logger
 from snakemake_interface_logger_plugins.common import LogEvent
 
+from poolflow.running.door import checked
 from poolflow.running.gpus import visible
 
 WILDCARDS = {"seed": "[0-9]+", "cycle": "[0-9]+", "initial_pool": "[^/+]+", "chain": "[^/]+(?:/[^/]+)?", "figure": ".+"}
@@ -176,7 +177,7 @@ def earlier_jobs(results, files):
             rule, match = next(
                 ((rule, m) for rule, p in patterns.items() if (m := p.fullmatch(relative))), (None, None)
             )
-            with open(path, newline="") as file:
+            with open(path, newline="", encoding="utf-8") as file:
                 row = next(csv.DictReader(file, delimiter="\t"), None)
             if match and row:
                 names = match.groupdict()
@@ -415,7 +416,7 @@ def main(arguments):
     )
     parser.add_argument("-c", "--cores", type=number_of_cores, default="all", help="cores of the run (default: all)")
     args, others = parser.parse_known_args(arguments)
-    plan = dry_run(["--cores", str(args.cores), *others])
+    plan = dry_run(["--cores", str(args.cores), *checked(others)])
     if not plan.jobs:
         print("Nothing to be done.")
         return

@@ -22,6 +22,7 @@ from snakemake.io import is_flagged
 from poolflow.data import store
 from poolflow.job import StageError
 from poolflow.running import cost
+from poolflow.running.door import checked
 from poolflow.running.forecast import dry_run, number_of_cores
 
 
@@ -155,6 +156,7 @@ def main(arguments):
     )
     parser.add_argument("-c", "--cores", type=number_of_cores, default="all", help="cores to use (default: all)")
     args, others = parser.parse_known_args(arguments)
+    checked(others)
     targets = cli.parse_args(others)[1].targets
     options = ["--cores", str(args.cores), *(word for word in others if word not in targets)]
     named, mended = set(), 0

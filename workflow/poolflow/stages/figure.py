@@ -6,6 +6,7 @@ from importlib import import_module
 import matplotlib
 
 from poolflow.data import store
+from poolflow.lettering import as_written
 from poolflow.results import Results
 
 matplotlib.use("Agg")
@@ -17,10 +18,11 @@ def main(job, out):
     plugin = import_module(f"poolflow.figures.{job.config['plugin']}")
     root, ending = os.path.splitext(out)
     results = Results(plugin, root.removesuffix(f"figures/{job.name}"), job.config)
-    figure = plugin.draw(results, **job.config["settings"])
     ending = ending.removeprefix(".")
     form = {"format": ending, "metadata": {"Date": None} if ending == "svg" else None}
-    # A figure that is made of pixels says itself how many.
-    size = {"dpi": job.config["dpi"], "bbox_inches": "tight"} if "dpi" in job.config else {"dpi": figure.dpi}
-    with store.replacing(out) as temporary:
+    with as_written() as prepare, store.replacing(out) as temporary:
+        figure = plugin.draw(results, **job.config["settings"])
+        prepare(figure)
+        # A figure that is made of pixels says itself how many.
+        size = {"dpi": job.config["dpi"], "bbox_inches": "tight"} if "dpi" in job.config else {"dpi": figure.dpi}
         figure.savefig(temporary, **form, **size)

@@ -28,7 +28,7 @@ BEGIN, END = "<!-- tables and figures: made by `python -m poolflow catalogue` --
 def main(arguments):
     """Write the page, and the list in the README."""
     for path, text in ((PAGE, page()), (README, readme())):
-        with replacing(path) as temporary, open(temporary, "w") as file:
+        with replacing(path) as temporary, open(temporary, "w", encoding="utf-8") as file:
             file.write(text)
         print(f"wrote {path}")
 
@@ -46,7 +46,7 @@ def page():
 
 def readme():
     """Return the README with its list of tables and figures made anew."""
-    before, _, rest = README.read_text().partition(BEGIN)
+    before, _, rest = README.read_text("utf-8").partition(BEGIN)
     rows = []
     for kind, pattern in (("tables", "{}.csv"), ("figures", "figures/{}.png")):
         for name in plugins.names(kind):
@@ -114,5 +114,5 @@ def cost(text):
 
 def about(path):
     """Return the comment at the top of a recipe."""
-    lines = path.read_text().splitlines()
+    lines = path.read_text("utf-8").splitlines()
     return " ".join(line.removeprefix("# ") for line in lines if line.startswith("# "))

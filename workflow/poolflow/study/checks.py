@@ -140,6 +140,10 @@ def check_data(study, problems):
                 f"pool.known_classes: found {pool['known_classes']} known + {pool['novel_classes']} novel classes, "
                 f"expected at most the {classes} of {name}"
             )
+        if pool["novel_classes"] and not pool["known_classes"]:
+            problems.append(
+                f"datasets.{name}.pool.novel_classes: found {pool['novel_classes']}, expected known_classes beside it"
+            )
         size = quantities(study, name)["pool"]
         if size is not None and total > size:
             problems.append(

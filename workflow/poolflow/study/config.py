@@ -35,6 +35,15 @@ WORDS = {
 }
 
 
+# Names that would meet what else lies in the same folder, by the key of the entries.
+TAKEN = {
+    "datasets": r"figures|logs|benchmarks|.*\.(csv|html|json)",
+    "learners": r"pool|pools|pretext|dataset\.h5|source\.json",
+    "strategies": r"seed\d+",
+    "initial_pools": r"seed\d+",
+}
+
+
 def finite(checker, value):
     """Return whether a value is a number other than NaN and the infinities, which YAML and jsonschema let through."""
     number = Draft202012Validator.TYPE_CHECKER.is_type(value, "number")
@@ -48,14 +57,23 @@ class ConfigError(Exception):
     """All mistakes of a config, one a line."""
 
 
+def as_written(values):
+    """Return what --config gave with the texts in lists and mappings read as YAML, as the rest is: seeds=[0,1]."""
+    if isinstance(values, dict):
+        return {key: as_written(value) for key, value in values.items()}
+    if isinstance(values, list):
+        return [yaml.safe_load(value) if isinstance(value, str) else as_written(value) for value in values]
+    return values
+
+
 def load_schema():
     """Return the schema of a study's config."""
-    return yaml.safe_load(SCHEMA.read_text())
+    return yaml.safe_load(SCHEMA.read_text("utf-8"))
 
 
 def recipes():
     """Return the named presets of `training`: {name: its keys}."""
-    return {path.stem: yaml.safe_load(path.read_text()) for path in sorted(RECIPES.glob("*.yaml"))}
+    return {path.stem: yaml.safe_load(path.read_text("utf-8")) for path in sorted(RECIPES.glob("*.yaml"))}
 
 
 class Study(dict):
@@ -81,7 +99,7 @@ def check(config):
         With one line for each mistake: the key, what was found, what is expected.
     """
     schema = load_schema()
-    problems = schema_problems(config, schema)
+    given, problems = config, schema_problems(config, schema)
     # The other keys are looked at all the same, so that one run names every mistake.
     wrong = {problem.split(":")[0].split(".")[0] for problem in problems}
     config = {key: value for key, value in config.items() if key not in wrong}
@@ -99,6 +117,8 @@ def check(config):
             checks.together(study, problems)
     except plugins.PluginError as error:
         problems.append(str(error))
+    named = {problem.partition(": ")[0] for problem in problems}
+    problems += [problem for problem in meaningless(given) if problem.partition(": ")[0] not in named]
     if problems:
         raise ConfigError("\n".join(problems))
     return study
@@ -121,6 +141,8 @@ def schema_problems(config, schema, prefix=()):
 def expectation(error):
     """Return in words what a failed JSON-schema rule allows."""
     rule, value = error.schema, error.validator_value
+    if rule.get("type") == "string" and isinstance(error.instance, bool | int | float):
+        return f'text; write it in quotes, "{error.instance}"'
     if "expected" in rule:
         return rule["expected"]
     if error.validator == "enum":
@@ -153,6 +175,8 @@ def with_defaults(config, schema):
             value = with_defaults(value, rule)
         elif rule.get("type") == "integer":
             value = int(value)  # JSON schema counts 3.0 as an integer
+        elif rule.get("items", {}).get("type") == "integer":
+            value = [int(item) for item in value]
         filled[key] = value
     return filled
 
@@ -183,21 +207,59 @@ def named(key, entries, schema, problems):
     if not isinstance(entries, dict) or not entries:
         problems.append(f"{key}: found {show(entries)}, expected a list of names, or a mapping of names to settings")
         return
-    name_rule = schema["properties"]["study"]
+    folded = {}
     for name, settings in entries.items():
         settings = {} if settings is None else settings
-        wrong_name = list(Validator(name_rule).iter_errors(name))
-        if wrong_name or not isinstance(settings, dict):
-            found, expected = (name, name_rule["expected"]) if wrong_name else (settings, "keys and values")
-            problems.append(f"{key}.{name}: found {show(found)}, expected {expected}")
+        expected = refused_name(key, name, schema)
+        if expected or not isinstance(settings, dict):
+            found, expected = (name, expected) if expected else (settings, "keys and values")
+            problems.append(f"{key}.{' '.join(str(name).split())}: found {show(found)}, expected {expected}")
             continue
-        yield name, dict(settings)
+        if (other := folded.setdefault(name.lower(), name)) != name:
+            problems.append(f"{key}.{name}: found {other} as well, expected names that differ by more than their case")
+            continue
+        yield name, {str(word): value for word, value in settings.items()}
+
+
+def refused_name(key, name, schema):
+    """Return in words what a name must be that is none, None where it is one."""
+    rule = schema["properties"]["study"]
+    if isinstance(name, bool | int | float):
+        return f'text; write it in quotes, "{name}"'
+    if list(Validator(rule).iter_errors(name)):
+        return rule["expected"]
+    if re.fullmatch(TAKEN.get(key, "(?!)"), name):
+        return "another name: that one is taken in the folder of the results"
+    return None
+
+
+def meaningless(value, where=""):
+    """Yield a line for each number that is none and each text with a character that is none, at any depth."""
+    if isinstance(value, dict):
+        for key, inner in value.items():
+            yield from meaningless(inner, f"{where}.{key}" if where else str(key))
+    elif isinstance(value, list):
+        for place, inner in enumerate(value):
+            yield from meaningless(inner, f"{where}.{place}")
+    elif isinstance(value, float) and not math.isfinite(value):
+        yield f"{where}: found {value}, expected a finite number"
+    elif isinstance(value, str) and (bad := re.search(r"[\x00-\x08\x0b-\x1f\x7f\ud800-\udfff]", value)):
+        yield f"{where}: found the character {bad[0]!a} in {show(value)}, expected text without it"
+
+
+def text(where, key, settings, problems, default=None):
+    """Take a name out of an entry's settings and return it; the default for none, or for what is no name."""
+    value = settings.pop(key, None)
+    if value is None or isinstance(value, str):
+        return value or default
+    problems.append(f"{where}.{key}: found {show(value)}, expected a name")
+    return default
 
 
 def chosen(key, name, word, default, known, settings, problems):
     """Take the plugin's name out of an entry's settings and return it; None where there is no such plugin."""
     plugin = settings.pop(word, default)
-    if plugin in known:
+    if isinstance(plugin, str) and plugin in known:
         return plugin
     place = key if plugin == name else f"{key}.{name}.{word}"
     problems.append(unknown(place, word.replace("_", " "), plugin, known))
@@ -211,14 +273,14 @@ def of_dataset(where, entry, settings, study, schema, problems):
 
 def of_pretext_user(where, entry, settings, study, schema, problems):
     """Add to an initial pool's or a strategy's entry the `pretext` task whose outputs it uses, or None."""
-    entry["pretext"] = settings.pop("pretext", entry["facts"].get("PRETEXT"))
+    entry["pretext"] = text(where, "pretext", settings, problems, entry["facts"].get("PRETEXT"))
 
 
 def of_task(where, entry, settings, study, schema, problems):
     """Add to a pretext task's entry what it builds `of` and its `network`, and to its settings those of its recipe."""
-    if recipe := settings.pop("recipe", None):
+    if recipe := text(where, "recipe", settings, problems):
         settings |= with_preset(f"{where}.recipe", entry["plugin"], recipe, settings, problems)
-    entry["of"] = settings.pop("of", entry["facts"].get("OF"))
+    entry["of"] = text(where, "of", settings, problems, entry["facts"].get("OF"))
     entry["network"] = None
     if entry["facts"].get("NETWORK") and "model" not in entry["facts"].get("BASE", ()):
         entry["network"] = resolve_network(f"{where}.network", settings.pop("network", None), study, problems)
@@ -228,7 +290,7 @@ def of_strategy(where, entry, settings, study, schema, problems):
     """Add to a strategy's entry its `pretext` task and the `variant` of the network, that it needs or is given."""
     of_pretext_user(where, entry, settings, study, schema, problems)
     needed = plugins.variant(entry["plugin"])
-    entry["variant"] = given = settings.pop("variant", None) or needed
+    entry["variant"] = given = text(where, "variant", settings, problems) or needed
     if needed and given != needed:
         problems.append(f"{where}.variant: found {show(given)}, expected {needed}, which {entry['plugin']} needs")
     elif given and given not in plugins.names("variants"):
@@ -309,8 +371,9 @@ def resolve_pretext(study, schema, problems):
         entries[name] = given.get(name)
         settings = entries[name] if isinstance(entries[name], dict) else {}
         task = settings.get("task", name)
-        base = settings.get("of", plugins.literals("pretext", task).get("OF") if task in known else None)
-        todo += [(f"pretext.{name}.of", base)] if base else []
+        default = plugins.literals("pretext", task).get("OF") if isinstance(task, str) and task in known else None
+        base = settings.get("of") or default
+        todo += [(f"pretext.{name}.of", base)] if isinstance(base, str) else []
     study = study | {"pretext": entries}
     return resolve("pretext", study, schema, problems) if entries else {}
 
@@ -322,7 +385,7 @@ def resolve_network(where, value, study, problems):
         return first and first["network"]
     settings = dict(value) if isinstance(value, dict) else {"network": value}
     network = settings.pop("network", None)
-    if network not in plugins.names("networks"):
+    if not isinstance(network, str) or network not in plugins.names("networks"):
         problems.append(unknown(where, "network", network, plugins.names("networks")))
         return None
     return network_entry(where, network, settings, problems)
@@ -330,7 +393,9 @@ def resolve_network(where, value, study, problems):
 
 def with_preset(where, task, name, settings, problems):
     """Return a pretext task's settings on top of those that a recipe has for it, adding to `problems`."""
-    presets = {path.stem: yaml.safe_load(path.read_text()) for path in sorted((RECIPES / "pretext").glob("*.yaml"))}
+    presets = {
+        path.stem: yaml.safe_load(path.read_text("utf-8")) for path in sorted((RECIPES / "pretext").glob("*.yaml"))
+    }
     known = [preset for preset, tasks in presets.items() if task in tasks]
     if name not in known:
         problems.append(unknown(where, f"recipe of {task}", name, known))
@@ -352,7 +417,7 @@ def overridden(where, block, shared, own, schema, problems):
 def with_recipe(where, settings, problems):
     """Return training settings on top of those of the recipe that they name, adding to `problems`."""
     name = settings.get("recipe")
-    if not name:
+    if not name or not isinstance(name, str):
         return settings
     known = recipes()
     if name not in known:
@@ -364,16 +429,18 @@ def with_recipe(where, settings, problems):
 def checked(where, kind, plugin, settings, others, problems):
     """Return the settings that a plugin takes, adding a line for each other one, and for each that it lacks."""
     known, taken = plugins.parameters(kind, plugin), {}
-    for name, (_, text, required) in known.items():
+    for name, (_, words, required) in known.items():
         if required and name not in settings:
-            problems.append(f"{where}.{name}: found nothing, expected {text}")
+            problems.append(f"{where}.{name}: found nothing, expected {words}")
     for name, value in settings.items():
         if name not in known:
             problems.append(unknown(f"{where}.{name}", f"parameter of {plugin}", name, [*known, *others]))
             continue
-        types, text, _ = known[name]
-        if not isinstance(value, types) or (isinstance(value, bool) and "bool" not in text and types is not object):
-            problems.append(f"{where}.{name}: found {show(value)}, expected {text}")
+        types, words, _ = known[name]
+        if isinstance(value, float) and value.is_integer() and not isinstance(value, types):
+            value = int(value)  # 3.0 counts as 3, as in the schema
+        if not isinstance(value, types) or (isinstance(value, bool) and "bool" not in words and types is not object):
+            problems.append(f"{where}.{name}: found {show(value)}, expected {words}")
             continue
         taken[name] = value
     return taken

@@ -64,7 +64,7 @@ def _path(module):
 
 @lru_cache
 def _tree(module):
-    tree = ast.parse(_path(module).read_text())
+    tree = ast.parse(_path(module).read_text("utf-8"))
     for node in ast.walk(tree):
         if isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef):
             first = node.body[0] if node.body else None

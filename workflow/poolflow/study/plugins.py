@@ -43,7 +43,7 @@ def names(kind):
 def _tree(kind, name):
     path = PACKAGE / kind / f"{name}.py"
     try:
-        return ast.parse(path.read_text())
+        return ast.parse(path.read_text("utf-8"))
     except SyntaxError as error:
         raise PluginError(f"{path}, line {error.lineno}: {error.msg}") from error
 
