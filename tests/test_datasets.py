@@ -11,6 +11,7 @@ from helpers import FILES, images, imported, pack
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from poolflow.data import store
 from poolflow.datasets._split import split
 from poolflow.job import StageError
 from poolflow.stages import dataset
@@ -74,7 +75,7 @@ class Sliced:
 
 
 def test_features_are_streamed_once_and_their_statistics_are_exact(written, monkeypatch):
-    monkeypatch.setattr(dataset, "CHUNK", 7 * 4 * 5)
+    monkeypatch.setattr(store, "CHUNK", 7 * 4 * 5)
     monkeypatch.setattr(dataset, "BLOCK", 3)
     values = RNG.normal([0, 1e4, -5, 0.1, 0], [1, 1, 1e-3, 0, 0], (500, 5))
     train, test = Sliced(values, 21), Sliced(values[:50], 21)
@@ -92,7 +93,7 @@ def test_features_are_streamed_once_and_their_statistics_are_exact(written, monk
 
 @pytest.mark.parametrize("value", [np.nan, np.inf, 1e300])
 def test_a_feature_that_is_not_finite_is_named(written, value, monkeypatch):
-    monkeypatch.setattr(dataset, "CHUNK", 40)
+    monkeypatch.setattr(store, "CHUNK", 40)
     values = RNG.normal(size=(300, 3))
     values[271, 2] = value
     data = {"train": (values, np.arange(300) % 2), "test": (values[:9], np.arange(9) % 2), "classes": ["a", "b"]}

@@ -55,7 +55,9 @@ def how_to_repair():
     """Return the command that makes again what is damaged, for the study as Snakemake was given it."""
     given = [f"{key}={value}" for key, value in workflow.config_settings.config.items()]
     paths = [str(path).removeprefix(f"{Path.cwd()}/") for path in workflow.overwrite_configfiles[:1]]
-    return "".join(["make repair", *(f" CONFIG={quote(path)}" for path in paths)]) + (f" ARGS={quote(' '.join(['--config', *given]))}" if given else "")
+    return "".join(["make repair", *(f" CONFIG={quote(path)}" for path in paths)]) + (
+        f" ARGS={quote(' '.join(['--config', *given]))}" if given else ""
+    )
 
 
 # Stages are run by the package beside this file, by the Python that runs Snakemake or by the one of a conda environment,
@@ -64,7 +66,7 @@ def how_to_repair():
 CONDA = DeploymentMethod.CONDA in workflow.deployment_settings.deployment_method
 PREFIX = (
     f"set -euo pipefail; export PYTHONSAFEPATH=1 PYTHONPATH={quote(f'{workflow.basedir}/workflow')}"
-    f" POOLFLOW_DATA={quote(STUDY['data_root'])} POOLFLOW_REPAIR={quote(how_to_repair())}"
+    f" POOLFLOW_DATA={quote(str(Path(STUDY['data_root']).expanduser()))} POOLFLOW_REPAIR={quote(how_to_repair())}"
     f" {'PYTHONNOUSERSITE=1' if CONDA else f'PATH={quote(str(Path(sys.executable).parent))}:$PATH'}; "
 )
 if DeploymentMethod.APPTAINER in workflow.deployment_settings.deployment_method and not CONDA:

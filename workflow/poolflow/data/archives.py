@@ -11,6 +11,7 @@ import tarfile
 import zipfile
 import zlib
 
+from poolflow.data.listing import Loop, walk
 from poolflow.job import StageError
 
 MEMBER_LIMIT = 2**28  # bytes of one file, 256 MiB
@@ -51,6 +52,8 @@ def members(path, wanted):
         raise StageError(
             f"{error.filename} is missing; put it there, or correct path or data_root, the folder that it counts from"
         ) from error
+    except Loop as error:
+        raise StageError(str(error)) from error
     except DAMAGE as error:
         raise StageError(f"{path} is damaged or truncated ({error}); copy or download it again") from error
     except OSError as error:
@@ -58,28 +61,17 @@ def members(path, wanted):
 
 
 def _folder(path, wanted):
-    def stop(error):
-        raise error
-
-    seen = {}
-    for folder, folders, names in os.walk(path, onerror=stop, followlinks=True):
-        folders.sort()
-        real = os.path.realpath(folder)
-        if real in seen:
-            raise StageError(f"{folder} is the same folder as {seen[real]}; remove the link")
-        seen[real] = folder
-        for name in sorted(names):
-            full = os.path.join(folder, name)
-            relative = os.path.relpath(full, path).replace(os.sep, "/")
-            if not wanted(relative):
-                yield relative, None
-                continue
-            status = os.stat(full)
-            if not stat.S_ISREG(status.st_mode):
-                raise StageError(f"{full} is not a file; remove it")
-            _limit(path, relative, status.st_size)
-            with open(full, "rb") as file:
-                yield relative, file.read()
+    for name in walk(path):
+        if not wanted(name):
+            yield name, None
+            continue
+        full = os.path.join(path, name)
+        status = os.stat(full)
+        if not stat.S_ISREG(status.st_mode):
+            raise StageError(f"{full} is not a file; remove it")
+        _limit(path, name, status.st_size)
+        with open(full, "rb") as file:
+            yield name, file.read()
 
 
 def _checked(path, source, wanted):
@@ -106,7 +98,7 @@ def _zip(path):
     with zipfile.ZipFile(path) as archive:
         _complete(path, len(archive.infolist()))
         for info in archive.infolist():
-            name = info.filename.replace("\\", "/")
+            name = _told(info).replace("\\", "/")
             if info.is_dir():
                 yield name, None, None
                 continue
@@ -124,6 +116,16 @@ def _zip(path):
                     return _whole(info.filename, file.read(info.file_size), info.file_size)
 
             yield name, info.file_size, read
+
+
+def _told(info):
+    """Return the name of a file in a zip archive. Many programs write UTF-8 and do not set the flag that says so."""
+    if info.flag_bits & 0x800:
+        return info.filename
+    try:
+        return info.filename.encode("cp437").decode("utf-8")
+    except UnicodeError:
+        return info.filename
 
 
 def _complete(path, found):

@@ -129,8 +129,24 @@ def opened(path):
     except OSError as error:
         raise StageError(f"{path} is damaged or truncated ({error}); copy it again") from error
     keys = []
-    file.visititems(lambda key, item: keys.append(key) if isinstance(item, h5py.Dataset) else None)
-    return file.__getitem__, keys
+    try:
+        file.visititems(lambda key, item: keys.append(key) if isinstance(item, h5py.Dataset) else None)
+    except RuntimeError as error:
+        raise StageError(f"{path} is damaged or truncated ({error}); copy it again") from error
+
+    def own(key):
+        """Return a data set whose values lie in this file: others read from wherever the file's author chose."""
+        values = file[key]
+        if values.is_virtual or values.external:
+            raise StageError(
+                f"{path}: {key}: found values that lie in other files (virtual or external storage), expected them in "
+                "this one; copy them into it"
+            )
+        if values.dtype.hasobject and not h5py.check_string_dtype(values.dtype):
+            raise StageError(f"{path}: {key}: found references or lists, expected numbers or text")
+        return values
+
+    return own, keys
 
 
 def scheme(path, keys, what):

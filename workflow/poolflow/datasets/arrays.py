@@ -19,7 +19,7 @@ def load(root, path: str, test_fraction: float = 0.2, split_seed: int = 0):
 
     `test_fraction` of each class, drawn by `split_seed`, is for the test where the file has no test set.
     """
-    return load_table(os.path.join(root, path), "images", understand, test_fraction, split_seed)
+    return load_table(os.path.join(root, os.path.expanduser(path)), "images", understand, test_fraction, split_seed)
 
 
 def understand(source):

@@ -3,26 +3,49 @@
 Either `train/` and `test/` lie at the top, with the class folders in them, or the class folders do, and a stratified
 part is set aside for the test, another one when a class gets more images. Folders inside a class folder belong to the
 class. Images in `unlabeled/` at the top are training images without a label. One folder around all of it is ignored,
-and so are hidden files and files that are no images by their extension. The rows are sorted by name, those without a
-label behind the others. `_images.py` says how sizes and modes are brought to one. Cost: decoding all images,
-once; memory for all pixels.
+and so are hidden files, those of a system's own making and files that are no images by their extension: the job says
+how many. The rows are sorted by name, those without a label behind the others. `_images.py` says how sizes and modes
+are brought to one. Cost: decoding all images, once; memory for all pixels.
+
+A folder that is called like a part (`Train`, `validation`, `unlabelled`) is no class, nor are folders that hold folders
+of the same names, unless `classes` names them.
 
 Where `classes` names the classes, not every one needs an image: at first there may be none with a label, and no test
 set. Images at the top, in no folder, then are without a label as well. To label one is to move it to its class.
 """
 
 import os
+import unicodedata
+from collections import defaultdict
+from pathlib import PurePosixPath
 
 import numpy as np
 
-from poolflow.datasets._images import listing
+from poolflow.data.listing import empty_folders, hidden
+from poolflow.datasets._images import RARE, Seen, listing, refused, shown
 from poolflow.datasets._images import load as load_images
 from poolflow.datasets._split import split
 from poolflow.job import StageError
 
 LOCAL = ("path",)
 NAMES = True
-BOUNDS = {"size": ">= 1", "mode": "auto or grey or rgb", "test_fraction": ">= 0, < 1", "split_seed": ">= 0"}
+BOUNDS = {
+    "size": ">= 1",
+    "mode": "auto or grey or rgb",
+    "test_fraction": ">= 0, < 1",
+    "split_seed": ">= 0",
+    "bits": ">= 9, <= 16",
+    "max_pixels": ">= 1",
+    "unreadable": "refuse or skip",
+    "duplicates": "keep or refuse or drop",
+}
+# Of a folder, the files that count.
+ENDINGS = (
+    ".avif", ".bmp", ".gif", ".heic", ".heif", ".jfif", ".jpeg", ".jpg", ".pbm", ".pgm", ".png", ".ppm", ".tif",
+    ".tiff", ".webp",
+)  # fmt: skip
+PARTS = {"train", "training", "test", "testing", "val", "valid", "validation", "dev", "eval", "evaluation"}
+PARTS |= {"unlabeled", "unlabelled", "_unlabeled"}
 
 
 def load(
@@ -36,8 +59,12 @@ def load(
     unlabeled: str = "unlabeled",
     test_fraction: float = 0.2,
     split_seed: int = 0,
+    bits: int = 16,
+    max_pixels: int = 89_478_485,
+    unreadable: str = "refuse",
+    duplicates: str = "keep",
 ):
-    """Return the images with their names.
+    """Return the images with their names, and what was seen of them as `notes`.
 
     Parameters
     ----------
@@ -48,12 +75,20 @@ def load(
     train, test, unlabeled : names of the folders at the top
     test_fraction, split_seed : how much of each class is for the test, and what draws it, where there is no `test/`; 0
         for no test set
+    bits : of 16-bit images, how many are used: 12 for a camera of 12 bits
+    max_pixels : the largest image that is read
+    unreadable : what becomes of images that cannot be read, "refuse" or "skip"
+    duplicates : of images whose files are the same, "keep" all; "refuse" them where they lie in two classes, or in both
+        the training and the test set; or "drop" the training image that is in the test set, all but one of a class,
+        and all that lie in two classes
     """
-    path = os.path.join(root, path)
-    names, colour = listing(path, mode)
+    path, seen = os.path.join(root, os.path.expanduser(path)), Seen()
+    names, colour = listing(path, mode, seen, max_pixels)
+    train, test, unlabeled = map(composed, (train, test, unlabeled))
     named = classes is not None
     if named:
         check_classes(classes, {train, test, unlabeled})
+        classes = [composed(name) for name in classes]
     parts = layout(path, names, train, test, unlabeled, classes)
     classes = classes or sorted({label for part in ("train", "all") for _, label in parts[part]})
     pairs = parts["train"] + parts["all"] + parts["test"]
@@ -77,12 +112,76 @@ def load(
     if not rows["train"]:
         raise StageError(f"{path}: found images in {test}/ only, expected some in {train}/ or {unlabeled}/")
     places = {name: (part, row) for part in rows for row, (name, _) in enumerate(rows[part])}
-    images = load_images(path, places, colour, size)
-    data = {
-        part: (images.get(part, images["train"][:0]), np.array([label for _, label in rows[part]], np.int64))
+    images = load_images(path, places, colour, size, bits, max_pixels, seen)
+    if seen.unreadable and unreadable == "refuse":
+        raise refused(path, seen, len(places))
+    alike, dropped = same_files(path, rows, seen, duplicates)
+    kept = {
+        part: [row for row, (name, _) in enumerate(rows[part]) if name not in dropped and name not in seen.unreadable]
         for part in rows
     }
-    return data | {"classes": classes, "names": {part: [name for name, _ in rows[part]] for part in rows}}
+    if not kept["train"]:
+        raise StageError(f"{path}: found no training image that is left")
+    data, left = {}, {part: [rows[part][row] for row in kept[part]] for part in rows}
+    for part in rows:
+        values = images.get(part, images.get("train", images.get("test"))[:0])
+        values = values if len(kept[part]) == len(values) else values[kept[part]]
+        data[part] = values, np.array([label for _, label in left[part]], np.int64)
+    notes = [*seen_of(path, parts, seen), *alike]
+    return data | {
+        "classes": classes,
+        "names": {part: [name for name, _ in left[part]] for part in left},
+        "notes": notes,
+    }
+
+
+def same_files(path, rows, seen, duplicates):
+    """Return what is to be said of images whose files are the same, and the names of those to drop."""
+    groups = defaultdict(list)
+    for part in rows:
+        for name, label in rows[part]:
+            if name not in seen.unreadable:
+                groups[seen.contents[name]].append((part, label, name))
+    kinds, dropped = defaultdict(list), set()
+    for group in groups.values():
+        names, labels = [name for _, _, name in group], {label for _, label, _ in group if label >= 0}
+        if len(group) == 1:
+            continue
+        if len(labels) > 1:
+            kinds["in two classes"].append(" = ".join(names))
+            dropped |= set(names)
+        elif len({part for part, _, _ in group}) > 1:
+            kinds["in the training and the test set"].append(" = ".join(names))
+        else:
+            kinds["more than once in a class"].append(" = ".join(names))
+        kept = min(group, key=lambda one: (one[0] != "test", one[1] < 0))  # the test's; one with a label
+        dropped |= {name for name in names if name != kept[2]}
+    found = [f"{len(some)} images {what}: {shown(some)}" for what, some in kinds.items()]
+    if duplicates == "refuse" and kinds.keys() - {"more than once in a class"}:
+        raise StageError(f"{path}: found {'; '.join(found)}; remove what is wrong, or write duplicates: keep or drop")
+    if duplicates == "drop" and dropped:
+        return [*found, f"dropped {len(dropped)} of them"], dropped
+    return found, set()
+
+
+def seen_of(path, parts, seen):
+    """Return what is to be said of the files that were not read, and of how images were read."""
+    notes = []
+    if seen.skipped:
+        rare = sorted({name[name.rindex(".") :].lower() for name in seen.skipped if name.lower().endswith(RARE)})
+        hint = f"; Pillow has no reader for {', '.join(rare)} here" if rare else ""
+        notes.append(f"skipped {len(seen.skipped)}, as {seen.skipped[0]}{hint}")
+    images = [one if isinstance(one, str) else one[0] for part in parts.values() for one in part]
+    full = {str(folder) for name in images for folder in PurePosixPath(name).parents}
+    others = {str(PurePosixPath(name).parent) for name in seen.skipped if not hidden(name)} - full
+    if empty := sorted(others.union(empty_folders(path))):
+        notes.append(f"no image in {shown(empty)}")
+    if seen.unreadable:
+        notes.append(f"left out {len(seen.unreadable)} that cannot be read, as {sorted(seen.unreadable)[0]}")
+    if seen.deep and seen.highest < 2**15:
+        bits = max(9, seen.highest.bit_length())
+        notes.append(f"{seen.deep} images of 16 bits use none of the upper half, and come out dark: write bits: {bits}")
+    return notes
 
 
 def check_classes(classes, folders):
@@ -96,11 +195,38 @@ def check_classes(classes, folders):
             )
 
 
+def composed(text):
+    """Return a text with its letters composed: macOS takes apart what other systems do not (NFC of Unicode)."""
+    return unicodedata.normalize("NFC", text)
+
+
+def check_folders(path, places, unlabeled):
+    """Raise StageError when the folders at the top look like parts of a data set and not like classes."""
+    below = {parts[0]: set() for parts in places if len(parts) > 1 and parts[0] != unlabeled}
+    for parts in places:
+        if len(parts) > 2 and parts[0] in below:
+            below[parts[0]].add(parts[1])
+    tops = sorted(below)
+    if named := [top for top in tops if top.lower() in PARTS]:
+        raise StageError(
+            f"{path}: found the folder {named[0]}, which is called like a part of a data set and not like a class; "
+            f"write train: {named[0]} (or test:, unlabeled:) for what it is, or classes: [{', '.join(tops)}] if it is "
+            "one"
+        )
+    shared = sorted(set.intersection(*below.values())) if below else []
+    if len(tops) > 1 and shared:
+        raise StageError(
+            f"{path}: found the folders {shown(shared)} in each of {shown(tops)}, so that these look like parts of a "
+            f"data set and not like classes; write train: {tops[0]} and test: {tops[1]}, move the class folders to the "
+            f"top, or write classes: [{', '.join(tops)}] if they are"
+        )
+
+
 def layout(path, names, train, test, unlabeled, classes=None):
     """Return {"train", "test", "all": (name, class) pairs, "unlabeled": names}; "all" is what is to be split."""
     if not names:
         raise StageError(f"{path}: found no image, expected folders of images, one for each class")
-    split_up = {name: name.split("/") for name in names}
+    split_up = {name: composed(name).split("/") for name in names}
     tops = {parts[0] for parts in split_up.values()}
     own = {train, test, *([unlabeled, *classes] if classes else [])}
     depth = 1 if classes else 2  # of an image in the one folder around all
@@ -109,6 +235,8 @@ def layout(path, names, train, test, unlabeled, classes=None):
         tops = {parts[0] for parts in split_up.values()}
     found = {"train": [], "test": [], "all": [], "unlabeled": []}
     parted = not tops.isdisjoint({train, test})
+    if not parted and not classes:
+        check_folders(path, split_up.values(), unlabeled)
     for name, parts in split_up.items():
         if (len(parts) == 1 and classes) or (len(parts) > 1 and parts[0] == unlabeled):
             found["unlabeled"].append(name)

@@ -32,7 +32,7 @@ def files(path="tiny-imagenet-200.zip"):
 
 def load(root, path: str = "tiny-imagenet-200.zip"):
     """Return the images with their names; a class has the first word of words.txt for it."""
-    where = os.path.join(root, path)
+    where = os.path.join(root, os.path.expanduser(path))
     for file in files(path):
         where = os.path.join(root, FOLDER) if file.unpacked(root) else verified(where, file.md5)
     names, tables, top = [], {}, None

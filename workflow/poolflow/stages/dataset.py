@@ -1,5 +1,6 @@
 """Stage: bring one data set to the form that every other stage reads."""
 
+import sys
 from importlib import import_module
 
 import numpy as np
@@ -7,6 +8,7 @@ import numpy as np
 from poolflow.data import store
 from poolflow.job import StageError
 
+SHOWN = 12  # classes whose counts a line has
 BLOCK = 16  # chunks read or written at a time
 
 
@@ -16,7 +18,8 @@ def main(job, root, out):
     `train/images` and `test/images` are uint8 (N, height, width, channels) with one channel or three, or else
     `train/features` and `test/features` float32 (N, D); `train/labels` and `test/labels` int64 (N,), where -1 in
     `train/labels` is an image without a label. `train/names` and `test/names`, where the data set has them, are the
-    path of each image. There may be no test row, and no label yet. The attributes hold the class names and, over all
+    path of each image. There may be no test row, and no label yet. One line, which people see on the terminal and the
+    attribute `summary` keeps, says how the data were read. The attributes hold the class names and, over all
     training rows, the mean and standard deviation of each channel (in units of the full range, 0 to 1) or dimension,
     float64.
     """
@@ -45,6 +48,23 @@ def main(job, root, out):
             if "names" in data:
                 store.put(file, f"{part}/names", store.fixed(data["names"][part]))
         file.attrs["classes"] = store.fixed(data["classes"])
+        file.attrs["summary"] = store.fixed(text := summary(data))
+    for stream in (sys.stdout, sys.stderr):  # the terminal, and the log
+        print(f"{job.name}: {text}".encode("ascii", "backslashreplace").decode(), file=stream, flush=True)
+
+
+def summary(data):
+    """Return in a line how many images of each class, without a label and for the test there are, and the notes."""
+    labels, test = (np.asarray(data[part][1]) for part in ("train", "test"))
+    counts = np.bincount(labels[labels >= 0], minlength=len(data["classes"]))
+    each = [f"{name} {count:,}" for name, count in zip(data["classes"], counts, strict=True)]
+    if len(each) > SHOWN:
+        each = [f"{counts.min():,} to {counts.max():,} images each"]
+    text = f"{len(counts)} classes, {', '.join(each)}"
+    if unlabeled := (labels < 0).sum():
+        text += f"; {unlabeled:,} without a label"
+    text += f"; {len(test):,} for the test" if len(test) else "; none for the test"
+    return "; ".join([text, *data.get("notes", [])])
 
 
 def check(kind, data):

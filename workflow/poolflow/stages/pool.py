@@ -7,7 +7,7 @@ from poolflow.job import StageError
 from poolflow.study.counts import long_tail
 
 
-def main(job, dataset, out):
+def main(job, dataset, out, asked=()):
     """Write `pool.h5`, the candidates of one repetition, made of the training images in these steps.
 
     1. Class discovery (Kaeding et al. 2016, section 3): `known_classes` classes with twice `images_per_class` images,
@@ -23,6 +23,9 @@ def main(job, dataset, out):
     `indices` (N,) int64 are data-set rows, `flip` (N,) and `given` (N,) bool, `validation` (V,) int64 sorted. The
     attributes hold the number of `classes`, their ids in the data set (`class_ids`), `noise` and its `noise_seed`.
     Images without a label stay in the pool; where there are such, those with a label are the given ones.
+
+    `asked`, the initial size (0: all that are given), the budget and the cycles of the study, are held against the
+    pool: a study that would run out of images is refused here, before anything is trained.
     """
     settings = job.config["pool"]
     with store.read(dataset) as file:
@@ -61,12 +64,24 @@ def main(job, dataset, out):
     order = np.lexsort((flip, indices))
     is_given = np.isin(indices, given)
     copies = settings["copies"]
+    if asked:
+        check_asked(*map(int, asked), len(indices) * copies, int(is_given.sum()) * copies)
     with store.create(out, job) as file:
         for name, values in (("indices", indices), ("flip", flip), ("given", is_given)):
             store.put(file, name, np.tile(values[order], copies))
         store.put(file, "validation", held_out)
         file.attrs.update(classes=len(class_ids), class_ids=class_ids, noise=settings["noise"])
         file.attrs["noise_seed"] = job.rng("noise").integers(2**63)
+
+
+def check_asked(initial, budget, cycles, size, given):
+    """Raise StageError when a study asks for more labels than a pool of `size` images has; see `main`."""
+    total = (initial or given) + budget * cycles
+    if total > size:
+        raise StageError(
+            f"budget: found initial_size {initial or given} + budget {budget} x cycles {cycles} = {total} labels, "
+            f"expected at most the {size} images in the pool"
+        )
 
 
 def at_most(key, count, available):

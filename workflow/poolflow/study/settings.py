@@ -9,9 +9,12 @@ import os
 from functools import cache
 from pathlib import Path
 
+from poolflow.data import listing
 from poolflow.study import chains, plugins
 from poolflow.study.config import ConfigError, load_schema
 from poolflow.study.digest import digest
+
+INDEX = ".snakemake/poolflow"  # where Snakemake keeps what it knows: what was seen of the user's own files
 
 
 def block(**settings):
@@ -49,18 +52,27 @@ def dataset(study, name, remote=False):
 
 
 def fingerprint(study, name, key, remote=False):
-    """Return a digest of the names, sizes and times of the user's files that a data set's parameter `key` names."""
-    entry = study["datasets"][name]["parameters"].get(key)
+    """Return a digest of the names and contents of the user's files that a data set's parameter `key` names.
+
+    Of a folder these are the files that the data set reads, by its literal ENDINGS, or all of them.
+    """
+    dataset = study["datasets"][name]
+    entry = dataset["parameters"].get(key)
     if entry is None:
         return ""
-    path = Path(study["data_root"], entry)
+    path = Path(study["data_root"]).expanduser() / Path(entry).expanduser()
     if not path.exists():
         if remote:
             return ""
         raise ConfigError(f"datasets.{name}.{key}: found nothing at {path}, expected a file or folder there")
-    paths = [path] if path.is_file() else [Path(top, file) for top, _, files in os.walk(path) for file in files]
-    facts = sorted((str(p.relative_to(path)), (s := p.stat()).st_size, s.st_mtime_ns) for p in paths)
-    return hashlib.sha256(json.dumps(facts).encode()).hexdigest()[:16]
+    index = Path(INDEX, hashlib.sha256(os.fsencode(path.absolute())).hexdigest()[:16]).with_suffix(".json")
+    try:
+        names = [""] if path.is_file() else listing.read_of(path, tuple(dataset["facts"].get("ENDINGS", ("",))))
+        return listing.digest(str(path), names, str(index))
+    except listing.Loop as error:
+        raise ConfigError(f"datasets.{name}.{key}: {error}") from error
+    except OSError as error:
+        raise ConfigError(f"datasets.{name}.{key}: cannot read {error.filename}: {error.strerror}") from error
 
 
 def dataset_code(study, stage, name):
