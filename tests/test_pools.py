@@ -198,3 +198,51 @@ def test_the_validation_split_is_the_same_for_every_initial_pool_and_differs_by_
     first = pool(CIFAR[:500], validation=0.1)
     assert np.array_equal(first.validation, pool(CIFAR[:500], validation=0.1).validation)
     assert not np.array_equal(first.validation, pool(CIFAR[:500], seed=1, validation=0.1).validation)
+
+
+# A study that would run out of images
+
+
+@pytest.mark.parametrize(
+    ("asked", "expected"),
+    [
+        ((20, 10, 8), None),
+        (
+            (20, 10, 9),
+            r"initial_size 20 \+ budget 10 x cycles 9 = 110 labels, expected at most the 100 images in the pool",
+        ),
+        ((0, 10, 7), None),
+        ((0, 10, 8), r"initial_size 30 \+ budget 10 x cycles 8 = 110 labels, expected at most the 100 images"),
+        ((101, 1, 0), "initial_size 101"),
+    ],
+)
+def test_a_study_that_would_run_out_of_images_is_refused_by_the_pool(tmp_path, pool, asked, expected):
+    pool(np.arange(100) % 4, start=30)
+    job = Job("pool", "data/seed0", POOL | {"pool": POOL["pool"] | {"start": 30}}, "")
+    paths = str(tmp_path / "dataset.h5"), str(tmp_path / "asked.h5")
+    if expected is None:
+        main(job, *paths, asked=[str(number) for number in asked])
+        return
+    with pytest.raises(StageError, match=f"budget: found {expected}"):
+        main(job, *paths, asked=[str(number) for number in asked])
+    assert not (tmp_path / "asked.h5").exists()
+
+
+@pytest.mark.parametrize(("left", "fails"), [(3, False), (300, True)])
+def test_a_study_that_is_extended_beyond_its_pool_is_refused_by_its_first_new_acquisition(
+    stage, cycle0, tmp_path, left, fails
+):
+    config = {"strategy": "random", "parameters": {}, "budget": 5, "seed": 0, "threads": 1}
+    done = stage("acquire", config, **cycle0, out=tmp_path / "o.h5", cycles_left=left)
+    assert done.returncode == fails
+    if fails:
+        found = "budget: found 10 labels and 300 more cycles of 5, expected at most the 1294 images in the pool"
+        assert found in done.stderr.splitlines()[-1]
+
+
+def test_one_more_cycle_makes_no_pool_and_no_acquisition_anew(finished, tmp_path):
+    project = finished.copy(tmp_path / "p")
+    project.configure(cycles=3)
+    planned = project.planned()
+    assert planned
+    assert not [path for path in planned if "/pool/" in path or "cycle1/" in path or "cycle2/labeled" in path]

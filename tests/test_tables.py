@@ -178,3 +178,50 @@ def test_features_are_a_table_of_floats(make_dataset, tmp_path, values):
     table(tmp_path / "root/own.h5", {"features": values, "labels": TARGET})
     with pytest.raises(StageError, match=rf"features: found {values.dtype} .*, expected floats \(N, D\)"):
         make_dataset("features", path="own.h5")
+
+
+# Values that lie elsewhere
+
+
+def lying_elsewhere(path, secret):
+    """Write a secret of an (8, 3) table, and a file whose values are that: linked, virtual, and in external storage."""
+    with h5py.File(secret, "w") as file:
+        file["features"] = np.ones((8, 3))
+    raw = secret.with_suffix(".raw")
+    raw.write_bytes(np.ones((8, 3)).tobytes())
+    labels = [0, 1] * 4
+    layout = h5py.VirtualLayout((8, 3), "f8")
+    layout[:] = h5py.VirtualSource(str(secret), "features", (8, 3))
+    with h5py.File(path.with_name("virtual.h5"), "w") as file:
+        file.create_virtual_dataset("features", layout)
+        file["labels"] = labels
+    with h5py.File(path.with_name("external.h5"), "w") as file:
+        file.create_dataset("features", (8, 3), "f8", external=[(str(raw), 0, h5py.h5f.UNLIMITED)])
+        file["labels"] = labels
+    with h5py.File(path.with_name("linked.h5"), "w") as file:
+        file["features"] = h5py.ExternalLink(str(secret), "/features")
+        file["labels"] = labels
+    with h5py.File(path.with_name("soft.h5"), "w") as file:
+        file["there"] = h5py.ExternalLink(str(secret), "/")
+        file["features"] = h5py.SoftLink("/there/features")
+        file["labels"] = labels
+    with h5py.File(path.with_name("references.h5"), "w") as file:
+        file["features"] = np.ones((8, 3))
+        file.create_dataset("labels", data=[file["features"].ref] * 8, dtype=h5py.ref_dtype)
+
+
+@pytest.mark.parametrize(
+    ("name", "message"),
+    [
+        ("virtual", "features: found values that lie in other files"),
+        ("external", "features: found values that lie in other files"),
+        ("linked", "expected features as well"),
+        ("soft", "expected features as well"),
+        ("references", "labels: found references or lists"),
+    ],
+)
+def test_values_that_lie_in_other_files_are_refused(make_dataset, tmp_path, name, message):
+    (tmp_path / "root").mkdir()
+    lying_elsewhere(tmp_path / "root/x.h5", tmp_path / "secret.h5")
+    with pytest.raises(StageError, match=message):
+        make_dataset("features", path=f"{name}.h5")

@@ -127,7 +127,7 @@ def load(
         values = images.get(part, images.get("train", images.get("test"))[:0])
         values = values if len(kept[part]) == len(values) else values[kept[part]]
         data[part] = values, np.array([label for _, label in left[part]], np.int64)
-    notes = [*seen_of(path, parts, seen), *alike]
+    notes = [*seen_of(path, parts, seen, bits), *alike]
     return data | {
         "classes": classes,
         "names": {part: [name for name, _ in left[part]] for part in left},
@@ -164,7 +164,7 @@ def same_files(path, rows, seen, duplicates):
     return found, set()
 
 
-def seen_of(path, parts, seen):
+def seen_of(path, parts, seen, bits):
     """Return what is to be said of the files that were not read, and of how images were read."""
     notes = []
     if seen.skipped:
@@ -178,9 +178,9 @@ def seen_of(path, parts, seen):
         notes.append(f"no image in {shown(empty)}")
     if seen.unreadable:
         notes.append(f"left out {len(seen.unreadable)} that cannot be read, as {sorted(seen.unreadable)[0]}")
-    if seen.deep and seen.highest < 2**15:
-        bits = max(9, seen.highest.bit_length())
-        notes.append(f"{seen.deep} images of 16 bits use none of the upper half, and come out dark: write bits: {bits}")
+    used = max(9, seen.highest.bit_length())
+    if seen.deep and used < bits:
+        notes.append(f"{seen.deep} images of 16 bits use none of the upper half, and come out dark: write bits: {used}")
     return notes
 
 
