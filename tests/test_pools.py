@@ -236,7 +236,7 @@ def test_a_study_that_is_extended_beyond_its_pool_is_refused_by_its_first_new_ac
     done = stage("acquire", config, **cycle0, out=tmp_path / "o.h5", cycles_left=left)
     assert done.returncode == fails
     if fails:
-        found = "budget: found 10 labels and 300 more cycles of 5, expected at most the 1294 images in the pool"
+        found = "budget: found 10 labels and 300 more cycles of 5, expected at most the 1295 images in the pool"
         assert found in done.stderr.splitlines()[-1]
 
 

@@ -671,6 +671,8 @@ def test_models_that_are_missing_broken_or_not_finite_are_named(lab):
     model = torch.load(lab.folder / "vae/model.pt")
     model["states"][0]["autoencoder.start.0.bias"] += math.nan
     torch.save(model, lab.folder / "vae/model.pt")
-    with pytest.raises(StageError, match=r"^scores: row 0 is not finite; lower the learning_rate of the task"):
+    with pytest.raises(
+        StageError, match=r"^scores: row 0 is not finite; the task has not learned: lower its learning_rate"
+    ):
         lab.output("scores", "vae", build=SMALL)
     assert not (lab.folder / "vae/scores.h5").exists()

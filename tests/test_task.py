@@ -364,5 +364,7 @@ def test_the_best_epoch_of_a_loss_that_was_never_finite_is_named(lab):
 
 
 def test_clusters_of_features_that_are_not_finite_are_an_error_of_one_line(lab):
-    with pytest.raises(StageError, match=r"^the features are not finite any more; lower the learning_rate$"):
+    with pytest.raises(
+        StageError, match=r"^the features are not finite any more; lower the learning_rate or the weight_decay$"
+    ):
         start(lab, "deepcluster", learning_rate=math.inf, epochs=2, batch_size=100)

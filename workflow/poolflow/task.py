@@ -116,7 +116,9 @@ class Task:
             yield epoch
             loss = float(torch.stack(self._losses).mean()) if self._losses else 0.0
             if not math.isfinite(loss):
-                raise StageError(f"the loss became {loss} in epoch {epoch} of {phase}; lower the learning_rate")
+                raise StageError(
+                    f"the loss became {loss} in epoch {epoch} of {phase}; lower the learning_rate or the weight_decay"
+                )
             self._history.append([phase, epoch, loss])
             bar.set_postfix(loss=f"{loss:.4f}")
             last = epoch == count
@@ -213,7 +215,9 @@ class Best:
     def restore(self):
         """Give the network the weights that were kept; StageError where no loss was below infinity."""
         if self._weights is None:
-            raise StageError("the loss on the held-out images was finite in no epoch; lower the learning_rate")
+            raise StageError(
+                "the loss on the held-out images was finite in no epoch; lower the learning_rate or the weight_decay"
+            )
         self._network.load_state_dict(self._weights)
 
     def state_dict(self):

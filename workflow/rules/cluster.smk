@@ -18,4 +18,4 @@ if SharedFSUsage.SOURCES not in workflow.storage_settings.shared_fs_usage and no
     untracked = subprocess.run(list_untracked, capture_output=True, text=True)
     if untracked.stdout or untracked.returncode:
         why = untracked.stderr.strip() or f"git add {' '.join(untracked.stdout.split())}"
-        raise WorkflowError(f"Without shared files, nodes get of this folder what git tracks: {why}")
+        stop(f"Without shared files, nodes get of this folder what git tracks: {why}")

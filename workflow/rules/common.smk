@@ -14,16 +14,20 @@ from poolflow.running import warm
 from poolflow.running.gpus import visible
 from poolflow.study import chains, checks, files, plugins, reports, settings
 from poolflow.study.config import ConfigError, as_written, check
-from snakemake.exceptions import WorkflowError
 from snakemake.logging import logger
 from snakemake.settings.types import DeploymentMethod
 from snakemake.utils import update_config
 
 
-def refuse(error):
-    """End with the lines of an error alone: what Snakemake would add tells of this file, not of the user's."""
-    logger.error(f"The config ({', '.join(map(str, FILES))}) cannot be run:\n{error}")
+def stop(lines):
+    """End with some lines alone: what Snakemake adds to an error tells of these files, not of the user's."""
+    logger.error(lines)
     sys.exit(1)
+
+
+def refuse(error):
+    """End with the mistakes of the config."""
+    stop(f"The config ({', '.join(map(str, FILES))}) cannot be run:\n{error}")
 
 
 # A study given with --configfile stands alone; it does not inherit from the default one.
@@ -70,7 +74,7 @@ PREFIX = (
     f" {'PYTHONNOUSERSITE=1' if CONDA else f'PATH={quote(str(Path(sys.executable).parent))}:$PATH'}; "
 )
 if DeploymentMethod.APPTAINER in workflow.deployment_settings.deployment_method and not CONDA:
-    raise WorkflowError(
+    stop(
         "--software-deployment-method: found apptainer, expected conda apptainer: the image has conda, which makes the "
         "environments of envs/ inside it, and none of the packages"
     )
@@ -86,11 +90,8 @@ onstart:
 
         repair.remove_parts(f"results/{STUDY['study']}")
         if damaged := repair.damaged_inputs(workflow.dag):
-            for path in damaged:
-                logger.error(
-                    f"{path} is not what its job wrote; {how_to_repair()} makes it again, with the same results"
-                )
-            sys.exit(1)
+            how = f"is not what its job wrote; {how_to_repair()} makes it again, with the same results"
+            stop("\n".join(f"{path} {how}" for path in damaged))
 
 
 pathvars:

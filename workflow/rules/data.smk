@@ -11,7 +11,7 @@ CACHE = os.environ.get(LOCATION_ENVVAR)
 CACHED = CACHE is not None and workflow.workflow_settings.cache is not None
 if CACHED and not workflow.storage_settings.default_storage_provider:
     if not (Path(CACHE).is_absolute() and Path(CACHE).is_dir()):
-        raise WorkflowError(f"{LOCATION_ENVVAR}: found {CACHE!r}, expected the absolute path of a folder that is there")
+        stop(f"{LOCATION_ENVVAR}: found {CACHE!r}, expected the absolute path of a folder that is there")
 
 
 localrules:

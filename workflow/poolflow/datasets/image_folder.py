@@ -30,7 +30,7 @@ from poolflow.job import StageError
 LOCAL = ("path",)
 NAMES = True
 BOUNDS = {
-    "size": ">= 1",
+    "size": ">= 1, <= 10000",
     "mode": "auto or grey or rgb",
     "test_fraction": ">= 0, < 1",
     "split_seed": ">= 0",

@@ -88,7 +88,7 @@ def k_means(task, model, count, rng, starts):
 
     found = features(task, model)
     if not np.isfinite(found).all():
-        raise StageError("the features are not finite any more; lower the learning_rate")
+        raise StageError("the features are not finite any more; lower the learning_rate or the weight_decay")
     fitted = KMeans(count, n_init=starts, random_state=int(rng.integers(2**31))).fit(found)
     return fitted.labels_, fitted.cluster_centers_
 

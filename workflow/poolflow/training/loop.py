@@ -45,7 +45,8 @@ def fit(network, learner, config, validation=None, variant=None):
                 average.follow(network, step)
             summed += loss.detach()
         if not torch.isfinite(summed):
-            raise StageError(f"the training loss became {summed.item()} in epoch {epoch}; lower the learning_rate")
+            found = f"the training loss became {summed.item()} in epoch {epoch}"
+            raise StageError(f"{found}; lower the learning_rate or the weight_decay")
         if config["best_epoch"]:
             kept = average.settle(learner, config["precision"]) if average else network
             accuracy = evaluate([kept], learner.normalise, *validation, config["precision"])["accuracy"]
