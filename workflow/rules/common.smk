@@ -10,7 +10,7 @@ from shlex import quote
 FOLDERS = ("", str(Path.cwd()), str(workflow.basedir))
 sys.path[:] = [f"{workflow.basedir}/workflow", *(path for path in sys.path if path not in FOLDERS)]
 
-from poolflow.running import warm
+from poolflow.running import pace, warm
 from poolflow.running.gpus import visible
 from poolflow.study import chains, checks, files, plugins, reports, settings
 from poolflow.study.config import ConfigError, as_written, check
@@ -84,6 +84,7 @@ if warm.possible() and DeploymentMethod.APPTAINER not in workflow.deployment_set
 
 
 onstart:
+    pace.one_look_at_a_time(workflow.scheduler)
     # A file that was damaged since it was written looks new: what was made of it would be removed, and made of it again.
     if not workflow.remote_exec:
         from poolflow.running import repair
