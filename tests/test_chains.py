@@ -183,7 +183,8 @@ def test_the_digest_of_a_job_is_that_of_the_plugins_that_it_runs(study):
     assert len(set(outputs.values())) == len(outputs)
 
 
-def test_own_data_count_by_names_sizes_and_times(tmp_path):
+def test_own_data_count_by_names_and_contents(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
     folder = tmp_path / "cells"
     for name in ("a/1.png", "b/2.png"):
         (folder / name).parent.mkdir(parents=True)
@@ -197,6 +198,8 @@ def test_own_data_count_by_names_sizes_and_times(tmp_path):
     first = fingerprint()
     assert fingerprint() == first
     os.utime(folder / "a/1.png", ns=(1, 1))
+    assert fingerprint() == first
+    (folder / "a/1.png").write_bytes(b"2")
     second = fingerprint()
     assert second != first
     (folder / "a/1.png").rename(folder / "b/1.png")

@@ -327,7 +327,7 @@ def test_the_stage_names_a_mistake_in_one_line(stage, files, tmp_path):
     broken = tmp_path / "model.pt"
     broken.write_bytes(files["needs"].read_bytes()[:500])
     cases = [
-        (broken, f"{broken} is not a complete model"),
+        (broken, f"{broken} is damaged or no model"),
         (files["pool"], "poolflow.strategies.emoc needs model.pt, which --needs does not name"),
     ]
     for needs, message in cases:

@@ -23,6 +23,7 @@ RULES = [
 ]
 ENVIRONMENTS = sorted(path.stem for path in (ROOT / "envs").glob("*.yaml"))
 # Through which every stage is started. In their functions they import what that stage, or its GPU, asks for.
+OPTIONAL = {"pillow_heif"}  # used where it is installed
 DOOR = ["poolflow.__main__", "poolflow.running.run", "poolflow.running.cost", "poolflow.running.gpus"]
 
 
@@ -65,7 +66,7 @@ def imported(module):
             found |= {alias.name.split(".")[0] for alias in node.names}
         elif isinstance(node, ast.ImportFrom) and not node.level:
             found.add(node.module.split(".")[0])
-    return found - sys.stdlib_module_names - {"poolflow"}
+    return found - sys.stdlib_module_names - {"poolflow"} - OPTIONAL
 
 
 def test_requirements_are_plain_pins():

@@ -96,13 +96,15 @@ def test_provenance_names_the_device(monkeypatch):
     assert job.provenance()["device"] == "a card"
 
 
-def test_a_model_that_the_memory_of_a_gpu_is_too_small_for_is_not_called_broken(monkeypatch):
+def test_a_model_that_the_memory_of_a_gpu_is_too_small_for_is_not_called_broken(tmp_path, monkeypatch):
+    weights.save({"states": [{}]}, tmp_path / "model.pt")
+
     def refuse(*_, **__):
         raise torch.OutOfMemoryError
 
     monkeypatch.setattr(torch, "load", refuse)
     with pytest.raises(torch.OutOfMemoryError):
-        weights.load("model.pt", torch.device("cpu"))
+        weights.load(tmp_path / "model.pt", torch.device("cpu"))
 
 
 def test_larger_images_are_evaluated_in_smaller_batches():

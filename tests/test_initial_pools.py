@@ -433,7 +433,7 @@ def test_infinities_that_cancel_are_seen_and_the_largest_numbers_are_not(folder)
 def test_a_file_of_another_pool_is_one_line(folder):
     with h5py.File(folder / "scores.h5", "w") as file:
         file["scores"] = np.zeros(5)
-    with pytest.raises(StageError, match=r"scores\.h5: 5 rows for a pool of 6"):
+    with pytest.raises(StageError, match=r"scores\.h5: found 5 rows, expected 6, as many as the pool has"):
         _ = view(folder, "scores").scores
 
 

@@ -129,7 +129,7 @@ REFUSED = [
     ("datasets", "arrays", "test_fraction", 0, "a number > 0 and < 1"),
     ("datasets", "image_folder", "test_fraction", 1.0, "a number >= 0 and < 1"),
     ("datasets", "image_folder", "split_seed", -1, "a number >= 0"),
-    ("datasets", "image_folder", "size", 0, "a number >= 1"),
+    ("datasets", "image_folder", "size", 0, "a number >= 1 and <= 10000"),
     ("datasets", "image_folder", "mode", "cmyk", "auto or grey or rgb"),
     ("datasets", "cifar100", "labels", "middle", "fine or coarse"),
     ("networks", "vgg16", "dropout", 1, "a number >= 0 and < 1"),

@@ -27,7 +27,7 @@ def test_the_plugins_run(tmp_path):
     # The pool's size was not known beforehand: the stage that runs out of images says so.
     project.configure(**study, budget=50)
     output = project.snakemake("--cores", "2", fails=True)
-    assert "asked for 50 images, but only 44 of 54 are unlabelled" in output
+    assert "budget: found 10 labels and 1 more cycles of 50, expected at most the 54 images in the pool" in output
 
 
 def test_the_studies_are_valid():

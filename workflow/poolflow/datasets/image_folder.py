@@ -22,7 +22,8 @@ from pathlib import PurePosixPath
 import numpy as np
 
 from poolflow.data.listing import empty_folders, hidden
-from poolflow.datasets._images import RARE, Seen, listing, refused, shown
+from poolflow.datasets import _images
+from poolflow.datasets._images import Seen, listing, refused, shown
 from poolflow.datasets._images import load as load_images
 from poolflow.datasets._split import split
 from poolflow.job import StageError
@@ -44,8 +45,11 @@ ENDINGS = (
     ".avif", ".bmp", ".gif", ".heic", ".heif", ".jfif", ".jpeg", ".jpg", ".pbm", ".pgm", ".png", ".ppm", ".tif",
     ".tiff", ".webp",
 )  # fmt: skip
-PARTS = {"train", "training", "test", "testing", "val", "valid", "validation", "dev", "eval", "evaluation"}
-PARTS |= {"unlabeled", "unlabelled", "_unlabeled"}
+# What folders of parts are called, and classes are not.
+PARTS = (
+    "train", "training", "test", "testing", "val", "valid", "validation", "dev", "eval", "evaluation", "unlabeled",
+    "unlabelled", "_unlabeled",
+)  # fmt: skip
 
 
 def load(
@@ -168,7 +172,9 @@ def seen_of(path, parts, seen, bits):
     """Return what is to be said of the files that were not read, and of how images were read."""
     notes = []
     if seen.skipped:
-        rare = sorted({name[name.rindex(".") :].lower() for name in seen.skipped if name.lower().endswith(RARE)})
+        rare = sorted(
+            {name[name.rindex(".") :].lower() for name in seen.skipped if name.lower().endswith(_images.RARE)}
+        )
         hint = f"; Pillow has no reader for {', '.join(rare)} here" if rare else ""
         notes.append(f"skipped {len(seen.skipped)}, as {seen.skipped[0]}{hint}")
     images = [one if isinstance(one, str) else one[0] for part in parts.values() for one in part]
