@@ -360,12 +360,12 @@ def test_an_image_in_two_classes_and_one_in_train_and_test(make_dataset, tmp_pat
     pack(tmp_path / "root/own", files)
     kept = make_dataset("image_folder", path="own")
     said = capsys.readouterr().out
-    assert "1 images in two classes: train/a/00.png = train/b/00.png" in said
-    assert "1 images in the training and the test set: train/a/13.png = test/a/12.png" in said
-    assert "1 images more than once in a class: train/a/02.png = train/a/again.png" in said
+    assert "1 image in two classes: train/a/00.png = train/b/00.png" in said
+    assert "1 image in the training and the test set: train/a/13.png = test/a/12.png" in said
+    assert "1 image more than once in a class: train/a/02.png = train/a/again.png" in said
     assert len(kept.train_names) + len(kept.test_names) == len(files)
     with pytest.raises(
-        Exception, match=r"1 images in two classes: .*; 1 images in the training .*write duplicates: keep"
+        Exception, match=r"1 image in two classes: .*; 1 image in the training .*write duplicates: keep"
     ):
         make_dataset("image_folder", path="own", duplicates="refuse")
     found = make_dataset("image_folder", path="own", duplicates="drop")
@@ -378,3 +378,15 @@ def test_duplicates_of_one_class_are_no_reason_to_refuse(make_dataset, tmp_path)
     files, pictures = duplicated()
     pack(tmp_path / "root/own", files | {"train/a/again.png": pictures[2]})
     assert len(make_dataset("image_folder", path="own", duplicates="refuse").train_names) == 11
+
+
+def test_folders_whose_names_are_no_text_are_classes(make_dataset, tmp_path, capsys):
+    pack(tmp_path / "root/own", numbered(*(f"a/{i}.png" for i in range(3))))
+    strange = os.fsencode(tmp_path / "root/own") + b"/\xff"
+    os.mkdir(strange)
+    for name, content in numbered("1.png", "2.png").items():
+        with open(strange + b"/" + name.encode(), "wb") as file:
+            file.write(content)
+    found = make_dataset("image_folder", path="own")
+    assert found.classes == ["a", "\\udcff"]
+    assert "a 2, \\udcff 1" in capsys.readouterr().out

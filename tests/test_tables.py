@@ -225,3 +225,18 @@ def test_values_that_lie_in_other_files_are_refused(make_dataset, tmp_path, name
     lying_elsewhere(tmp_path / "root/x.h5", tmp_path / "secret.h5")
     with pytest.raises(StageError, match=message):
         make_dataset("features", path=f"{name}.h5")
+
+
+@pytest.mark.parametrize("kind", ["fixed", "variable", "npz"])
+def test_labels_that_are_no_text_are_one_line(make_dataset, tmp_path, kind):
+    root = tmp_path / "root"
+    root.mkdir()
+    if kind == "npz":
+        np.savez(root / "x.npz", features=np.ones((4, 2)), labels=np.array([b"a", b"\xff", b"a", b"a"]))
+    else:
+        dtype = {"fixed": "S2", "variable": h5py.string_dtype()}[kind]
+        with h5py.File(root / "x.h5", "w") as file:
+            file["features"] = np.ones((4, 2))
+            file.create_dataset("labels", data=[b"a", b"\xff", b"a", b"a"], dtype=dtype)
+    with pytest.raises(StageError, match=r"labels: found the label b'.*\\xff', expected text in UTF-8"):
+        make_dataset("features", path=f"x.{'npz' if kind == 'npz' else 'h5'}")

@@ -10,6 +10,7 @@
 
 import hashlib
 import io
+import re
 from collections import Counter
 from contextlib import suppress
 from dataclasses import dataclass, field
@@ -215,4 +216,5 @@ def eight_bits(name, image, bits, seen):
 
 
 def unreadable(name, error):
-    return StageError(f"{name} cannot be read ({error})")
+    reason = re.sub(r"\s*<[^<>]* at 0x[0-9a-f]+>", "", " ".join(str(error).split()))
+    return StageError(f"{name} cannot be read ({reason})")

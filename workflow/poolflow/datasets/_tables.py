@@ -170,9 +170,15 @@ def read_labels(path, key, source):
     """Return labels as an array of integers or of strings."""
     if isinstance(source, h5py.Dataset) and h5py.check_string_dtype(source.dtype):
         source = source.asstr()
-    labels = np.asarray(source[()])
-    if labels.dtype.kind == "S":
-        labels = np.char.decode(labels, "utf-8")
+    try:
+        labels = np.asarray(source[()])
+        if labels.dtype.kind == "S":
+            labels = np.char.decode(labels, "utf-8")
+    except UnicodeDecodeError as error:
+        found = error.object[:20]
+        raise StageError(f"{path}: {key}: found the label {found!r}, expected text in UTF-8") from error
+    except DAMAGE as error:
+        raise StageError(f"{path}: {key} cannot be read ({error})") from error
     if labels.dtype.kind == "O" and all(isinstance(label, str) for label in labels.flat):
         labels = labels.astype(str)
     if labels.ndim != 1 or labels.dtype.kind not in "iuU":

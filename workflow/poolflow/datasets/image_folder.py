@@ -160,7 +160,7 @@ def same_files(path, rows, seen, duplicates):
             kinds["more than once in a class"].append(" = ".join(names))
         kept = min(group, key=lambda one: (one[0] != "test", one[1] < 0))  # the test's; one with a label
         dropped |= {name for name in names if name != kept[2]}
-    found = [f"{len(some)} images {what}: {shown(some)}" for what, some in kinds.items()]
+    found = [f"{len(some)} image{'s'[len(some) == 1 :]} {what}: {shown(some)}" for what, some in kinds.items()]
     if duplicates == "refuse" and kinds.keys() - {"more than once in a class"}:
         raise StageError(f"{path}: found {'; '.join(found)}; remove what is wrong, or write duplicates: keep or drop")
     if duplicates == "drop" and dropped:
