@@ -18,6 +18,7 @@ from pathlib import Path
 import h5py
 from snakemake import cli
 from snakemake.io import is_flagged
+from tqdm import tqdm
 
 from poolflow.data import store
 from poolflow.job import StageError
@@ -73,7 +74,7 @@ def damaged_inputs(dag):
 
     Only those that changed since their job ended are read.
     """
-    coming, makers, found = set(dag.needrun_jobs()), {}, []
+    coming, makers, found = set(dag.needrun_jobs(exclude_finished=False)), {}, []
     for job in coming:
         makers |= {file: maker for maker, files in dag.dependencies[job].items() for file in files}
     for file, maker in makers.items():
@@ -93,17 +94,24 @@ def remove_parts(folder):
     return len(parts)
 
 
-def wrong(dag):
-    """Return {job: outputs} of the jobs of a study with an output that is damaged, or missing and not missed."""
-    found, coming = {}, set(dag.needrun_jobs())
-    for job in dag.jobs:
-        facts = {} if job.is_norun else record(job)
-        for output in () if job.is_norun else job.output:
+def wrong(dag, whole):
+    """Return {job: outputs} of the jobs of a study with an output that is damaged, or missing and not missed.
+
+    `whole` are the files that were found in order, {path: time of the last change}; they are added.
+    """
+    found, coming = {}, set(dag.needrun_jobs(exclude_finished=False))
+    for job in tqdm([job for job in dag.jobs if not job.is_norun], desc="files", unit=" jobs", delay=2, leave=False):
+        facts = record(job)
+        for output in job.output:
             path = str(output)
             if not os.path.lexists(path):
                 bad = job not in coming and not is_flagged(output, "temp")
+            elif not os.path.exists(path):  # a link to what a cache had
+                bad = True
             else:
-                bad = not os.path.exists(path) or damaged(path, facts.get(path))
+                now = os.stat(path).st_mtime_ns
+                bad = whole.get(path) != now and damaged(path, facts.get(path))
+                whole |= {} if bad else {path: now}
             if bad:
                 found.setdefault(job, []).append(path)
     return found
@@ -157,17 +165,23 @@ def main(arguments):
     parser.add_argument("-c", "--cores", type=number_of_cores, default="all", help="cores to use (default: all)")
     args, others = parser.parse_known_args(arguments)
     checked(others)
-    targets = cli.parse_args(others)[1].targets
+    snakemakes = cli.parse_args(others)[1]
+    targets = snakemakes.targets
     options = ["--cores", str(args.cores), *(word for word in others if word not in targets)]
-    named, mended = set(), 0
+    whole, named, mended = {}, set(), 0
     while True:
         dag = dry_run([*targets, *options]).dag
-        found = wrong(dag)
-        if not found:
-            break
+        if dag.workflow.persistence.locked:
+            sys.exit("Snakemake is running this study, or was killed: wait for it, or give `snakemake --unlock` first")
+        found = wrong(dag, whole)
         for path in sorted({path for paths in found.values() for path in paths} - named):
             print(f"{'damaged' if os.path.lexists(path) else 'missing'}: {path}", file=sys.stderr)
             named.add(path)
+        if snakemakes.dryrun:
+            print(f"Found {len(named)} files that are damaged or missing; nothing was changed.")
+            return
+        if not found:
+            break
         jobs = first_things(dag, found)
         remake(dag, jobs, found, options)
         mended += sum(len(found[job]) for job in jobs)
