@@ -20,8 +20,8 @@ from snakemake.utils import update_config
 
 
 def stop(lines):
-    """End with some lines alone: what Snakemake adds to an error tells of these files, not of the user's."""
-    logger.error(lines)
+    """End with some lines alone, also with --quiet: what Snakemake adds to an error tells of these files."""
+    print(lines, file=sys.stderr, flush=True)
     sys.exit(1)
 
 
