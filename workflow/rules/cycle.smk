@@ -1,7 +1,5 @@
 """The cycles: acquire, train, predict. Cycle 0 is trained and predicted with once and shared by all strategies."""
 
-CYCLES = STUDY["cycles"]  # not a param of an acquisition: one more makes none of the others anew
-
 
 rule acquire:
     """The labelled set of a cycle: the last one's and what the query strategy asks for."""
@@ -31,7 +29,7 @@ rule acquire:
         "python -m poolflow acquire --config {params.cfg:q} --code {params.code} --name"
         " {wildcards.dataset}/{wildcards.learner}/{wildcards.initial_pool}/{wildcards.strategy}/seed{wildcards.seed}/cycle{wildcards.cycle}"
         " --dataset {input.dataset} --pool {input.pool} --labeled {input.labeled} --needs {input.needs}"
-        " --cycles-left $(({CYCLES} - {wildcards.cycle} + 1)) --out {output} --cost {log.cost} 2> {log[0]}"
+        " --cycles-left $(($POOLFLOW_CYCLES - {wildcards.cycle} + 1)) --out {output} --cost {log.cost} 2> {log[0]}"
 
 
 rule train:

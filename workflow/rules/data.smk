@@ -66,10 +66,6 @@ rule dataset:
         ' --root "$POOLFLOW_DATA" --out {output} --cost {log.cost} 2> {log[0]}'
 
 
-# What a study asks for in all: not a param, so that one more cycle makes no pool anew.
-ASKED = f"{STUDY['initial_size']} {STUDY['budget']} {STUDY['cycles']}"
-
-
 rule pool:
     """The rows of a data set that one repetition may label, and its validation split."""
     input:
@@ -93,4 +89,4 @@ rule pool:
         "pool of {wildcards.dataset}, seed {wildcards.seed}"
     shell:
         "python -m poolflow pool --name {params.name} --config {params.cfg:q} --code {params.code}"
-        " --dataset {input} --asked {ASKED} --out {output} --cost {log.cost} 2> {log[0]}"
+        " --dataset {input} --asked $POOLFLOW_ASKED --out {output} --cost {log.cost} 2> {log[0]}"
