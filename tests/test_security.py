@@ -87,7 +87,7 @@ def test_modules_that_lie_where_a_study_runs_are_not_taken_for_libraries(finishe
 
 def test_text_of_a_config_is_no_text_of_a_shell(finished, tmp_path):
     project = finished.copy(tmp_path / "p")
-    harm = f"x'; touch {tmp_path / 'ran'}; \"$(touch {tmp_path / 'ran'})`touch {tmp_path / 'ran'}`"
+    harm = f"x'; touch {tmp_path / 'ran'}; \"$(touch {tmp_path / 'ran'})`touch {tmp_path / 'ran'}` {{x}}"
     project.configure(data_root=harm, figures={"title": harm, "dpi": 60})
     project.snakemake("--cores", "1")
     assert not (tmp_path / "ran").exists()

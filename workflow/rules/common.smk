@@ -81,6 +81,7 @@ if DeploymentMethod.APPTAINER in workflow.deployment_settings.deployment_method 
         "--software-deployment-method: found apptainer, expected conda apptainer: the image has conda, which makes the "
         "environments of envs/ inside it, and none of the packages"
     )
+PREFIX = PREFIX.replace("{", "{{").replace("}", "}}")  # which have a meaning for Snakemake
 shell.prefix(PREFIX)
 if warm.possible() and DeploymentMethod.APPTAINER not in workflow.deployment_settings.deployment_method:
     warm.use(shell, PREFIX, logger.warning)
