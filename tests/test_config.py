@@ -456,6 +456,9 @@ def test_a_name_that_is_no_text_is_refused_and_the_line_says_how_to_write_it(key
     expected = rf'{key}\..*: found {name}, expected text; write it in quotes, "{name}"'
     with pytest.raises(ConfigError, match=r"expected a name" if name is None else expected):
         check(named(key, name))
+    if name is not None:
+        with pytest.raises(ConfigError, match=rf'^{key}: found {name}, expected text; write it in quotes, "{name}"$'):
+            check({key: [name]})
 
 
 @pytest.mark.parametrize("key", KEYS)

@@ -200,6 +200,10 @@ def resolve(key, study, schema, problems):
 def named(key, entries, schema, problems):
     """Yield (name, its settings) of a list of names or a mapping, adding to `problems` what is neither."""
     if isinstance(entries, list) and entries:
+        numbers = [name for name in entries if isinstance(name, bool | int | float)]
+        if numbers:
+            problems.append(f"{key}: found {show(numbers[0])}, expected {refused_name(key, numbers[0], schema)}")
+            return
         if not all(isinstance(name, str) for name in entries) or len(set(entries)) < len(entries):
             problems.append(f"{key}: found {show(entries)}, expected each name once, or a mapping of names")
             return
