@@ -25,7 +25,7 @@ def plan(project, *args, fails=False):
         command, cwd=project.folder, env=environment, capture_output=True, text=True, timeout=300, check=False
     )
     assert bool(process.returncode) == fails, process.stdout + process.stderr
-    return process.stdout
+    return process.stdout + (process.stderr if fails else "")
 
 
 def rows(text):
