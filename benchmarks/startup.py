@@ -51,6 +51,9 @@ def commands():
 
 def one_process(path):
     """Run commands of rules in this process."""
+    study = yaml.safe_load(Path("config.yaml").read_text())
+    os.environ["POOLFLOW_CYCLES"] = str(study["cycles"])
+    os.environ["POOLFLOW_ASKED"] = f"{study['initial_size']} {study['budget']} {study['cycles']}"
     for command in json.loads(Path(path).read_text()):
         _, _, _, stage, *arguments = shlex.split(os.path.expandvars(command))
         end = arguments.index("2>")

@@ -195,7 +195,7 @@ def stage(tmp_path, forked):
         python = python or (() if args else forked)
         command = [sys.executable, *python, "-m", "poolflow", name, "--name", job, "--config", json.dumps(config)]
         for option, value in (DRAWS.get(name, {}) | options).items():
-            command += [f"--{option.replace('_', '-')}", str(value)]
+            command += [f"--{option.replace('_', '-')}", *map(str, value if isinstance(value, tuple) else [value])]
         environment = os.environ | {"PYTHONPATH": str(ROOT / "workflow")}
         return subprocess.run(
             [*args, *command], capture_output=True, text=True, cwd=tmp_path, env=environment, timeout=300, check=False

@@ -233,11 +233,17 @@ def test_a_study_that_is_extended_beyond_its_pool_is_refused_by_its_first_new_ac
     stage, cycle0, tmp_path, left, fails
 ):
     config = {"strategy": "random", "parameters": {}, "budget": 5, "seed": 0, "threads": 1}
-    done = stage("acquire", config, **cycle0, out=tmp_path / "o.h5", cycles_left=left)
+    done = stage("acquire", config, **cycle0, out=tmp_path / "o.h5", cycle=(1, left))
     assert done.returncode == fails
     if fails:
         found = "budget: found 10 labels and 300 more cycles of 5, expected at most the 1295 images in the pool"
         assert found in done.stderr.splitlines()[-1]
+
+
+def test_the_labelled_set_of_another_cycle_is_refused(stage, cycle0, tmp_path):
+    config = {"strategy": "random", "parameters": {}, "budget": 5, "seed": 0, "threads": 1}
+    done = stage("acquire", config, **cycle0, out=tmp_path / "o.h5", cycle=(2, 3))
+    assert "labeled.h5: found the labelled set of cycle 0, expected that of cycle 1; make repair" in done.stderr
 
 
 def test_one_more_cycle_makes_no_pool_and_no_acquisition_anew(finished, tmp_path):

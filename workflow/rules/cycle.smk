@@ -29,7 +29,7 @@ rule acquire:
         "python -m poolflow acquire --config {params.cfg:q} --code {params.code} --name"
         " {wildcards.dataset}/{wildcards.learner}/{wildcards.initial_pool}/{wildcards.strategy}/seed{wildcards.seed}/cycle{wildcards.cycle}"
         " --dataset {input.dataset} --pool {input.pool} --labeled {input.labeled} --needs {input.needs}"
-        " --cycles-left $(($POOLFLOW_CYCLES - {wildcards.cycle} + 1)) --out {output} --cost {log.cost} 2> {log[0]}"
+        " --cycle {wildcards.cycle} $POOLFLOW_CYCLES --out {output} --cost {log.cost} 2> {log[0]}"
 
 
 rule train:
