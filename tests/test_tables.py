@@ -6,6 +6,8 @@ import pytest
 from helpers import images
 
 from poolflow.data import store
+from poolflow.datasets import _tables as tables
+from poolflow.datasets import arrays
 from poolflow.job import StageError
 from poolflow.stages import dataset
 
@@ -240,3 +242,66 @@ def test_labels_that_are_no_text_are_one_line(make_dataset, tmp_path, kind):
             file.create_dataset("labels", data=[b"a", b"\xff", b"a", b"a"], dtype=dtype)
     with pytest.raises(StageError, match=r"labels: found the label b'.*\\xff', expected text in UTF-8"):
         make_dataset("features", path=f"x.{'npz' if kind == 'npz' else 'h5'}")
+
+
+# Files that a library cannot read, or only this one can
+
+
+def packed_by(file, number):
+    """Write images packed by an HDF5 filter that is not there."""
+    layout = h5py.h5p.create(h5py.h5p.DATASET_CREATE)
+    layout.set_chunk((8, 4, 5, 3))
+    layout.set_filter(number, h5py.h5z.FLAG_OPTIONAL, (1,))
+    space = h5py.h5s.create_simple((8, 4, 5, 3))
+    h5py.h5d.create(file.id, b"images", h5py.h5t.NATIVE_UINT8, space, layout).write_direct_chunk(
+        (0, 0, 0, 0), b"packed"
+    )
+
+
+STRANGE = {
+    "a filter that is not there": (
+        lambda file: packed_by(file, 32001),
+        "images: found values packed by the HDF5 filter 32001",
+    ),
+    "labels without a value": (
+        lambda file: file.update({"images": OWN[:8], "labels": h5py.Empty("S3")}),
+        "labels: found nothing, expected integers or strings",
+    ),
+    "a key that is no text": (
+        lambda file: file.update({b"\xff": OWN[:8]}),
+        r"found labels, \\xff, expected images as well",
+    ),
+}
+
+
+@pytest.mark.parametrize("case", STRANGE)
+def test_what_cannot_be_read_is_one_line(make_dataset, tmp_path, case):
+    write, message = STRANGE[case]
+    (tmp_path / "root").mkdir()
+    with h5py.File(tmp_path / "root/own.h5", "w") as file:
+        write(file)
+        if "labels" not in file:
+            file["labels"] = TARGET[:8]
+    with pytest.raises(StageError, match=message):
+        make_dataset("arrays", path="own.h5")
+
+
+def test_damage_anywhere_in_a_header_is_one_line(make_dataset, tmp_path):
+    path = tmp_path / "root/own.h5"
+    table(path, {"images": OWN, "labels": TARGET})
+    whole, refused = path.read_bytes(), 0
+    for place in range(8, 2400, 7):
+        path.write_bytes(whole[:place] + bytes([whole[place] ^ 0x5B]) + whole[place + 1 :])
+        try:
+            tables.load(str(path), "images", arrays.understand, 0.2, 0)
+        except StageError:
+            refused += 1
+    assert refused > 50
+
+
+def test_a_file_may_have_a_block_of_its_maker_s_before_it(make_dataset, tmp_path):
+    table(tmp_path / "root/own.h5", {"images": OWN, "labels": TARGET})
+    content = (tmp_path / "root/own.h5").read_bytes()
+    (tmp_path / "root/own.mat").write_bytes(b"MATLAB 7.3".ljust(512, b"\0") + content)
+    found, expected = (make_dataset("arrays", path=f"own.{ending}") for ending in ("mat", "h5"))
+    np.testing.assert_array_equal(found.train_images, expected.train_images)

@@ -19,6 +19,7 @@ from poolflow.datasets._split import split
 from poolflow.job import StageError
 
 DAMAGE = (OSError, EOFError, ValueError, zlib.error, zipfile.BadZipFile)
+DAMAGED_HDF5 = (OSError, KeyError, RuntimeError, TypeError, ValueError)  # what h5py makes of damage
 
 
 @dataclass
@@ -122,7 +123,7 @@ def opened(path):
                 return get, arrays.files
         except DAMAGE as error:
             raise StageError(f"{path} is damaged or truncated ({error}); copy it again") from error
-    if start != b"\x89HDF\r\n\x1a\n":
+    if not h5py.is_hdf5(path):
         raise StageError(f"{path} is neither an HDF5 nor an NPZ file")
     try:
         file = h5py.File(path, "r")
@@ -131,22 +132,32 @@ def opened(path):
     keys = []
     try:
         file.visititems(lambda key, item: keys.append(key) if isinstance(item, h5py.Dataset) else None)
-    except RuntimeError as error:
+    except DAMAGED_HDF5 as error:
         raise StageError(f"{path} is damaged or truncated ({error}); copy it again") from error
 
     def own(key):
         """Return a data set whose values lie in this file: others read from wherever the file's author chose."""
-        values = file[key]
+        try:
+            values = file[key]
+            packed = values.id.get_create_plist()
+            filters, dtype = [packed.get_filter(place) for place in range(packed.get_nfilters())], values.dtype
+        except DAMAGED_HDF5 as error:
+            raise StageError(f"{path}: {key} cannot be read ({error}); copy the file again") from error
+        if unknown := [number for number, *_ in filters if not h5py.h5z.filter_avail(number)]:
+            raise StageError(
+                f"{path}: {key}: found values packed by the HDF5 filter {unknown[0]}, which is not installed here; "
+                "write them with gzip or unpacked (h5repack -f GZIP=4 does)"
+            )
         if values.is_virtual or values.external:
             raise StageError(
                 f"{path}: {key}: found values that lie in other files (virtual or external storage), expected them in "
                 "this one; copy them into it"
             )
-        if values.dtype.hasobject and not h5py.check_string_dtype(values.dtype):
+        if dtype.hasobject and not h5py.check_string_dtype(dtype):
             raise StageError(f"{path}: {key}: found references or lists, expected numbers or text")
         return values
 
-    return own, keys
+    return own, [key.decode(errors="backslashreplace") if isinstance(key, bytes) else key for key in keys]
 
 
 def scheme(path, keys, what):
@@ -161,13 +172,15 @@ def scheme(path, keys, what):
     if missing:
         raise StageError(
             f"{path}: found {', '.join(keys) or 'nothing'}, expected {', '.join(missing)} as well; the keys are "
-            f"train_{what}, train_labels, test_{what} and test_labels, or {what} and labels"
+            f"train_{what}, train_labels, test_{what} and test_labels, or {what} and labels; links do not count"
         )
     return parts
 
 
 def read_labels(path, key, source):
     """Return labels as an array of integers or of strings."""
+    if source.shape is None:
+        raise StageError(f"{path}: {key}: found nothing, expected integers or strings (N,)")
     if isinstance(source, h5py.Dataset) and h5py.check_string_dtype(source.dtype):
         source = source.asstr()
     try:
