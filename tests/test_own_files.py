@@ -3,15 +3,20 @@
 import json
 import os
 import shutil
+import struct
 import time
 import unicodedata
 import zipfile
+import zlib
 
+import numpy as np
 import pytest
 from conftest import ROOT
 from helpers import FILES, encoded, images, imported, pack, write
 
 from poolflow.data import archives, listing
+from poolflow.datasets import _images
+from poolflow.job import StageError
 from poolflow.study import settings
 from poolflow.study.config import ConfigError, check
 
@@ -173,7 +178,7 @@ def test_names_that_are_no_text_are_names(own):
 
 
 def test_the_endings_of_a_folder_are_those_of_its_reader():
-    from poolflow.datasets import _images, image_folder
+    from poolflow.datasets import image_folder
 
     assert set(image_folder.ENDINGS) == {*_images.COMMON, *_images.RARE} >= set(_images.EXTENSIONS)
 
@@ -209,6 +214,19 @@ PARTS = {
         ["left/ill/1.png", "left/well/1.png", "right/ill/1.png", "right/well/1.png"],
         r"found the folders ill, well in each of left, right, .*write train: left and test: right.*classes: \[left",
     ),
+    "other words for them": (
+        ["train_set/a1.png", "test_set/a1.png"],
+        "found the folder test_set, which is called like",
+    ),
+    "with a year": (["train2017/a/1.png", "val2017/b/1.png"], "found the folder train2017, which is called like"),
+    "most of them with the same": (
+        ["left/ill/1.png", "left/well/1.png", "right/ill/1.png", "right/well/1.png", "up/1.png"],
+        "found the folders ill, well in most of left, right, up",
+    ),
+    "several images outside": (
+        ["1.png", "2.png", "a/1.png", "b/1.png"],
+        r"found 1\.png, 2\.png outside the class folders, expected each",
+    ),
     "val beside train": (
         ["train/a/1.png", "val/a/1.png", "test/a/1.png"],
         "found the folder val beside train and test",
@@ -242,8 +260,8 @@ def test_what_was_read_is_one_line_for_people(make_dataset, tmp_path, capsys):
     make_dataset("image_folder", path="cells")
     (line,) = capsys.readouterr().out.splitlines()
     assert line == (
-        "image_folder: 2 classes, ill 6, well 10; 1 without a label; 4 for the test; skipped 5, as .x; Pillow has no "
-        "reader for .heic here; no image in empty, rare"
+        "image_folder: 2 classes, ill 6, well 10; 1 without a label; 4 for the test; skipped 5, as rare/1.heic; "
+        "Pillow has no reader for .heic here; no image in empty, rare"
     )
 
 
@@ -315,7 +333,6 @@ def test_all_images_of_another_size_are_named(make_dataset, tmp_path):
 
 
 def test_twelve_bits_in_sixteen_come_out_dark_and_a_key_mends_it(make_dataset, tmp_path, capsys):
-    import numpy as np
     from PIL import Image
 
     pixels = np.random.default_rng(0).integers(0, 4096, (6, 5, 5)).astype(np.uint16)
@@ -390,3 +407,104 @@ def test_folders_whose_names_are_no_text_are_classes(make_dataset, tmp_path, cap
     found = make_dataset("image_folder", path="own")
     assert found.classes == ["a", "\\udcff"]
     assert "a 2, \\udcff 1" in capsys.readouterr().out
+
+
+def test_names_of_classes_may_be_like_parts_but_not_called_so(make_dataset, tmp_path):
+    pack(tmp_path / "root/own", numbered(*(f"{name}/{i}.png" for name in ("testis", "trains", "a1") for i in "12")))
+    assert make_dataset("image_folder", path="own").classes == ["a1", "testis", "trains"]
+
+
+def test_all_folders_that_are_no_class_are_named(make_dataset, tmp_path):
+    pack(tmp_path / "root/own", numbered("a/1.png", "c/1.png", "c/2.png", "d/1.png"))
+    message = r"found c/1\.png, d/1\.png in the folders c, d, expected one of the classes a, b; add c, d to them"
+    with pytest.raises(StageError, match=message):
+        make_dataset("image_folder", path="own", classes=["a", "b"])
+
+
+def test_other_sizes_and_unreadable_images_are_named_in_one_run(make_dataset, tmp_path):
+    files = numbered("a/1.png", "a/2.png", "b/1.png") | {"b/2.png": encoded(images(1, 7, 9)[0]), "b/3.png": b"none"}
+    pack(tmp_path / "root/own", files)
+    sizes = r"found a/1\.png of 6 x 6 pixels and b/2\.png of 9 x 7, expected one size"
+    with pytest.raises(StageError, match=rf"{sizes}.*; b/3\.png cannot be read \(.*write unreadable: skip"):
+        make_dataset("image_folder", path="own")
+    with pytest.raises(StageError, match=sizes) as error:
+        make_dataset("image_folder", path="own", unreadable="skip")
+    assert "b/3.png" not in str(error.value)
+
+
+def test_one_run_tells_the_limit_that_all_images_are_within(make_dataset, tmp_path):
+    pack(
+        tmp_path / "root/own", {f"{label}/{i}.png": encoded(images(1, i, i)[0]) for label in "ab" for i in (9, 20, 30)}
+    )
+    with pytest.raises(StageError, match=r"4 of 6 images cannot be used: .*, write max_pixels: 900 if"):
+        make_dataset("image_folder", path="own", size=4, max_pixels=100)
+    assert len(make_dataset("image_folder", path="own", size=4, max_pixels=900).train_labels) == 4
+
+
+def test_a_data_set_without_these_keys_does_not_advise_them(tmp_path):
+    pack(tmp_path / "own", {"a/1.png": b"none"})
+    with pytest.raises(StageError, match=r"a/1\.png cannot be read .*; mend or remove them$"):
+        _images.load(str(tmp_path / "own"), {"a/1.png": ("train", 0)}, colour=True)
+
+
+def deep_colour(highest):
+    """Return a PNG file in colour with 16 bits a channel, which Pillow cannot write."""
+    values = np.random.default_rng(0).integers(0, highest, (6, 18)).astype(">u2")
+    values[0, 0] = highest
+
+    def chunk(kind, data):
+        return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
+
+    header = struct.pack(">IIBBBBB", 6, 6, 16, 2, 0, 0, 0)
+    pixels = zlib.compress(b"".join(b"\0" + row.tobytes() for row in values))
+    return b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", header) + chunk(b"IDAT", pixels) + chunk(b"IEND", b"")
+
+
+def test_dark_colour_images_of_sixteen_bits_are_said(make_dataset, tmp_path, capsys):
+    pack(tmp_path / "root/dark", {f"{label}/{i}.png": deep_colour(4095) for label in "ab" for i in range(3)})
+    pack(tmp_path / "root/full", {f"{label}/{i}.png": deep_colour(65535) for label in "ab" for i in range(3)})
+    line = "6 colour images of 16 bits use none of the upper half, and come out dark: save them with 8 bits"
+    make_dataset("image_folder", path="dark")
+    assert line in capsys.readouterr().out
+    make_dataset("image_folder", path="full")
+    assert "upper half" not in capsys.readouterr().out
+    with pytest.raises(StageError, match=r"a/0\.png is in colour with 16 bits, and bits: 12 is for grey images"):
+        make_dataset("image_folder", path="dark", bits=12)
+
+
+def test_what_is_said_is_one_line_that_no_name_breaks(make_dataset, tmp_path, capsys):
+    pack(
+        tmp_path / "root/own", numbered("é/1.png", "é/2.png", "b/1.png", "b/2.png") | {"b/two\nlines\x1b[31m.txt": b""}
+    )
+    make_dataset("image_folder", path="own")
+    (line,) = capsys.readouterr().out.splitlines()
+    assert line.endswith(r"2 classes, b 1, é 1; 2 for the test; skipped 1, as b/two\nlines\x1b[31m.txt")
+
+
+def test_classes_that_differ_in_case_or_spaces_only_are_said(make_dataset, tmp_path, capsys):
+    pack(tmp_path / "root/own", numbered(*(f"{name}/{i}.png" for name in ("Cat", "cat", "cat ", "dog") for i in "12")))
+    make_dataset("image_folder", path="own")
+    assert "'Cat' and 'cat' and 'cat ' are different classes" in capsys.readouterr().out
+
+
+def test_folders_of_systems_are_not_read_whatever_their_case(make_dataset, tmp_path, capsys):
+    others = {f"{folder}/1.png": b"" for folder in ("$Recycle.Bin", "#recycle", "a/@EADIR", "Lost+Found", "b/.thumbs")}
+    pack(tmp_path / "root/own", numbered("a/1.png", "a/2.png", "b/1.png", "b/2.png") | others)
+    assert make_dataset("image_folder", path="own").classes == ["a", "b"]
+    assert "skipped 5" in capsys.readouterr().out
+
+
+def test_a_link_to_an_empty_folder_is_said(make_dataset, tmp_path, capsys):
+    pack(tmp_path / "root/own", numbered("a/1.png", "a/2.png", "b/1.png", "b/2.png"))
+    (tmp_path / "nothing").mkdir()
+    (tmp_path / "root/own/c").symlink_to(tmp_path / "nothing")
+    make_dataset("image_folder", path="own")
+    assert "no image in c" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(("root", "path"), [("~nobody-of-this-name", "own"), ("/tmp", "~nobody-of-this-name/own")])
+def test_the_home_of_nobody_is_one_line(root, path):
+    with pytest.raises(
+        ConfigError, match=r"^datasets\.mine\.path: found nothing at .*~nobody-of-this-name/own, expected"
+    ):
+        fingerprint(root, path)

@@ -1,5 +1,6 @@
 """The study's config, checked, and what only Snakemake can do with it. What is decided about it is in poolflow.study."""
 
+import os
 import re
 import sys
 from functools import partial
@@ -73,7 +74,7 @@ ASKED = f"{STUDY['initial_size']} {STUDY['budget']} {STUDY['cycles']}"
 PREFIX = (
     f"set -euo pipefail; export PYTHONSAFEPATH=1 PYTHONPATH={quote(f'{workflow.basedir}/workflow')}"
     f" POOLFLOW_ASKED={quote(ASKED)} POOLFLOW_CYCLES={STUDY['cycles']}"
-    f" POOLFLOW_DATA={quote(str(Path(STUDY['data_root']).expanduser()))} POOLFLOW_REPAIR={quote(how_to_repair())}"
+    f" POOLFLOW_DATA={quote(os.path.expanduser(STUDY['data_root']))} POOLFLOW_REPAIR={quote(how_to_repair())}"
     f" {'PYTHONNOUSERSITE=1' if CONDA else f'PATH={quote(str(Path(sys.executable).parent))}:$PATH'}; "
 )
 if DeploymentMethod.APPTAINER in workflow.deployment_settings.deployment_method and not CONDA:

@@ -11,7 +11,11 @@ import stat
 import sys
 import time
 
-HIDDEN = (".", "@eaDir", "$RECYCLE.BIN", "System Volume Information", "__MACOSX", "lost+found")
+# Of systems, and of stores in the network; in small letters.
+SYSTEM = (
+    "@eadir", "@recycle", "#recycle", "#snapshot", "$recycle.bin", "__macosx", "lost+found",
+    "system volume information",
+)  # fmt: skip
 RECENT = 2  # seconds: a file that changed so lately may change again without another time
 SHOWN = 1  # seconds of reading after which it is said
 
@@ -47,14 +51,14 @@ def walk(path):
 
 def empty_folders(path):
     """Return the folders below a folder, or an archive, for which that is not known, that hold nothing; sorted."""
-    found = [] if os.path.isfile(path) else os.walk(path)
+    found = [] if os.path.isfile(path) else os.walk(path, followlinks=True)
     empty = [os.path.relpath(folder, path) for folder, folders, names in found if not folders and not names]
     return sorted(folder.replace(os.sep, "/") for folder in empty if not hidden(folder))
 
 
 def hidden(name):
     """Return whether a file, or a folder that it is in, is hidden or of a system's own making."""
-    return any(part.startswith(HIDDEN[:1]) or part in HIDDEN for part in name.split("/"))
+    return any(part.startswith(".") or part.lower() in SYSTEM for part in name.split("/"))
 
 
 def read_of(path, endings):

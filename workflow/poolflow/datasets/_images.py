@@ -2,8 +2,8 @@
 
 - Only the first frame of a file counts, turned upright as its EXIF orientation says.
 - Transparent parts are laid on white.
-- 16-bit grey is scaled to 8 bits, the whole range or as many bits of it as a camera uses; other depths of more than 8
-  bits are reduced by Pillow or refused.
+- 16-bit grey is scaled to 8 bits, the whole range or as many bits of it as a camera uses; of 16-bit colour Pillow reads
+  the upper 8 bits; other depths of more than 8 bits are reduced by Pillow or refused.
 - Colour becomes grey as ITU-R 601-2 luma.
 - Scaling is bilinear over the whole support (antialiased), to the shorter side; then the centre is cut out.
 """
@@ -36,6 +36,7 @@ Image.MAX_IMAGE_PIXELS = None  # `opened` looks at it
 NAMED = 20  # files that a line names at most
 GREY = ("1", "L", "LA", "La", "I", "I;16", "I;16L", "I;16B", "I;16N", "F")
 SIXTEEN_BITS = ("I", "I;16", "I;16L", "I;16B", "I;16N")
+SIXTEEN_BIT_COLOUR = re.compile(r";16[BLN]")  # in what Pillow calls the form of a file's pixels
 WHITE = (255, 255, 255, 255)
 
 
@@ -48,7 +49,9 @@ class Seen:
     skipped : names of files that are hidden or no images by their extension
     unreadable : {name: why}
     contents : {name: SHA-256 of the file}
-    deep, highest : how many images have 16 bits, and their highest value
+    deep, highest : how many grey images have 16 bits, and their highest value
+    deep_colour, highest_colour : the same of colour images, the value in the upper 8 bits
+    largest : pixels of the largest image that has too many
     """
 
     skipped: list = field(default_factory=list)
@@ -56,6 +59,9 @@ class Seen:
     contents: dict = field(default_factory=dict)
     deep: int = 0
     highest: int = 0
+    deep_colour: int = 0
+    highest_colour: int = 0
+    largest: int = 0
 
 
 def is_image(name):
@@ -87,7 +93,7 @@ def listing(path, mode, seen, limit=PIXELS):
     return sorted(names), colour
 
 
-def load(path, places, colour, size=None, bits=16, limit=PIXELS, seen=None):
+def load(path, places, colour, size=None, bits=16, limit=PIXELS, seen=None, skip=False):
     """Return {part: uint8 (N, height, width, channels)} with each image in its place.
 
     Parameters
@@ -98,12 +104,13 @@ def load(path, places, colour, size=None, bits=16, limit=PIXELS, seen=None):
     size : pixels of the side; None leaves the images as they are, all of one size
     bits : of those of 16-bit images, how many are used
     limit : pixels of the largest image
-    seen : what is to be noted, a `Seen`; its unreadable images are then no error, and their rows black
+    seen : what is to be noted, a `Seen`, for a data set with the keys `max_pixels` and `unreadable`
+    skip : images that cannot be read are no error, and their rows black
 
     Raises
     ------
     StageError
-        Naming the images that cannot be read, or those of another size than the first.
+        Naming the images that cannot be read, and those of another size than the first.
     """
     counts = Counter(part for part, _ in places.values())
     arrays, first, note, sizes = {}, None, seen or Seen(), {}
@@ -115,6 +122,10 @@ def load(path, places, colour, size=None, bits=16, limit=PIXELS, seen=None):
             note.contents[name] = hashlib.sha256(content).hexdigest()
             try:
                 pixels = decode(name, content, colour, size, bits, limit, note)
+            except TooLarge as error:
+                note.largest = max(note.largest, error.pixels)
+                note.unreadable[name] = str(error)
+                continue
             except StageError as error:
                 note.unreadable[name] = str(error)
                 continue
@@ -128,21 +139,27 @@ def load(path, places, colour, size=None, bits=16, limit=PIXELS, seen=None):
             arrays[part][row] = pixels
     if bar.n < len(places):
         raise StageError(f"{path} has changed while it was read; run again")
-    if note.unreadable and (seen is None or first is None):
-        raise refused(path, note, len(places))
+    mistakes = []
     if sizes:
-        raise StageError(
-            f"{path}: found {first} of {shape[1]} x {shape[0]} pixels and {shown(list(sizes.values()))}, "
+        mistakes.append(
+            f"found {first} of {shape[1]} x {shape[0]} pixels and {shown(list(sizes.values()))}, "
             "expected one size for all; write size: N to scale and crop them to N x N"
         )
+    if note.unreadable and (not skip or first is None):
+        mistakes.append(refusal(note, len(places), keys=seen is not None))
+    if mistakes:
+        raise StageError(f"{path}: {'; '.join(mistakes)}")
     return arrays
 
 
-def refused(path, seen, count):
-    """Return the error that names all images that cannot be read."""
+def refusal(seen, count, keys):
+    """Return in words what images cannot be read and, for a data set that has the `keys` for it, what to write."""
     reasons = [seen.unreadable[name] for name in sorted(seen.unreadable)]
     found = reasons[0] if len(reasons) == 1 else f"{len(reasons)} of {count} images cannot be used: {shown(reasons)}"
-    return StageError(f"{path}: {found}; mend or remove them, or write unreadable: skip to leave them out")
+    found += "; mend or remove them"
+    if keys and seen.largest:
+        found += f", write max_pixels: {seen.largest} if large ones are yours"
+    return found + (", or write unreadable: skip to leave them out" if keys else "")
 
 
 def allocated(path, counts, shape):
@@ -157,12 +174,20 @@ def allocated(path, counts, shape):
         ) from error
 
 
+class TooLarge(StageError):
+    """An image of more pixels than are read."""
+
+    def __init__(self, text, pixels):
+        super().__init__(text)
+        self.pixels = pixels
+
+
 def opened(name, content, limit=PIXELS):
-    """Return the image, its pixels not decoded yet; StageError where it has more than `limit`."""
+    """Return the image, its pixels not decoded yet; TooLarge where it has more than `limit`."""
     image = Image.open(io.BytesIO(content))
     if (pixels := image.width * image.height) > limit:
         size = f"{image.width} x {image.height} = {pixels:,} pixels"
-        raise StageError(f"{name} has {size}, more than {limit:,}; write max_pixels: {pixels} if it is one of yours")
+        raise TooLarge(f"{name} has {size}, more than {limit:,}", pixels)
     return image
 
 
@@ -184,9 +209,12 @@ def decode(name, content, colour, size, bits=16, limit=PIXELS, seen=None):
     """Return the pixels of an image, uint8 (height, width, channels)."""
     try:
         image = opened(name, content, limit)
+        deep_colour = image.mode not in SIXTEEN_BITS and SIXTEEN_BIT_COLOUR.search(str(image.tile))
         ImageOps.exif_transpose(image, in_place=True)
         if image.mode in SIXTEEN_BITS:
             image = eight_bits(name, image, bits, seen or Seen())
+        elif deep_colour:
+            note_colour(name, image, bits, seen or Seen())
         elif image.mode == "F":
             raise StageError(f"{name} has floating-point pixels; save it with 8 or 16 bits")
         if image.has_transparency_data:
@@ -213,6 +241,14 @@ def eight_bits(name, image, bits, seen):
         raise StageError(f"{name} has pixels up to {values.max()}, more than {bits} bits hold; write bits: 16")
     seen.deep, seen.highest = seen.deep + 1, max(seen.highest, int(values.max()))
     return Image.fromarray(((values * 255 + top // 2) // top).astype(np.uint8))
+
+
+def note_colour(name, image, bits, seen):
+    """Note a colour image of 16 bits a channel, of which Pillow gives the upper 8."""
+    if bits < 16:
+        raise StageError(f"{name} is in colour with 16 bits, and bits: {bits} is for grey images; save it with 8 bits")
+    highest = max(image.getchannel(band).getextrema()[1] for band in image.getbands() if band != "A")
+    seen.deep_colour, seen.highest_colour = seen.deep_colour + 1, max(seen.highest_colour, highest)
 
 
 def unreadable(name, error):

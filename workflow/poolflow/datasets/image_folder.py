@@ -15,15 +15,16 @@ set. Images at the top, in no folder, then are without a label as well. To label
 """
 
 import os
+import re
 import unicodedata
-from collections import defaultdict
+from collections import Counter, defaultdict
 from pathlib import PurePosixPath
 
 import numpy as np
 
 from poolflow.data.listing import empty_folders, hidden
 from poolflow.datasets import _images
-from poolflow.datasets._images import Seen, listing, refused, shown
+from poolflow.datasets._images import Seen, listing, shown
 from poolflow.datasets._images import load as load_images
 from poolflow.datasets._split import split
 from poolflow.job import StageError
@@ -45,11 +46,11 @@ ENDINGS = (
     ".avif", ".bmp", ".gif", ".heic", ".heif", ".jfif", ".jpeg", ".jpg", ".pbm", ".pgm", ".png", ".ppm", ".tif",
     ".tiff", ".webp",
 )  # fmt: skip
-# What folders of parts are called, and classes are not.
+# What folders of parts are called, and classes are not: `Train`, `test_set`, `val2017`; a pattern, in small letters.
 PARTS = (
-    "train", "training", "test", "testing", "val", "valid", "validation", "dev", "eval", "evaluation", "unlabeled",
-    "unlabelled", "_unlabeled",
-)  # fmt: skip
+    r"_?(train|training|test|testing|val|valid|validation|dev|eval|evaluation|hold[ _-]?out|unlabell?ed)"
+    r"([ _-]?(set|data|images|imgs|split))?[ _-]?\d*"
+)
 
 
 def load(
@@ -97,12 +98,16 @@ def load(
     classes = classes or sorted({label for part in ("train", "all") for _, label in parts[part]})
     pairs = parts["train"] + parts["all"] + parts["test"]
     if strange := [pair for pair in pairs if pair[1] not in classes]:
-        name, label = strange[0]
+        examples = {label: name for name, label in reversed(strange)}
+        labels = sorted(examples)
+        found = shown([examples[label] for label in labels])
         if not named:
-            raise StageError(f"{path}: found no training image of the class of {name}")
+            raise StageError(f"{path}: found no training image of the class of {found}")
+        one = len(labels) == 1
         raise StageError(
-            f"{path}: found {name} in the folder {label}, expected one of the classes {', '.join(classes)}; add "
-            f"{label} to them, or move its images to {unlabeled}"
+            f"{path}: found {found} in the folder{'s'[one:]} {shown(labels)}, expected one of the classes "
+            f"{', '.join(classes)}; add {shown(labels)} to them, or move {'its' if one else 'their'} images to "
+            f"{unlabeled}"
         )
     rows = {part: [(name, classes.index(label)) for name, label in parts[part]] for part in ("train", "test", "all")}
     together = rows.pop("all")
@@ -116,9 +121,7 @@ def load(
     if not rows["train"]:
         raise StageError(f"{path}: found images in {test}/ only, expected some in {train}/ or {unlabeled}/")
     places = {name: (part, row) for part in rows for row, (name, _) in enumerate(rows[part])}
-    images = load_images(path, places, colour, size, bits, max_pixels, seen)
-    if seen.unreadable and unreadable == "refuse":
-        raise refused(path, seen, len(places))
+    images = load_images(path, places, colour, size, bits, max_pixels, seen, unreadable == "skip")
     alike, dropped = same_files(path, rows, seen, duplicates)
     kept = {
         part: [row for row, (name, _) in enumerate(rows[part]) if name not in dropped and name not in seen.unreadable]
@@ -131,7 +134,7 @@ def load(
         values = images.get(part, images.get("train", images.get("test"))[:0])
         values = values if len(kept[part]) == len(values) else values[kept[part]]
         data[part] = values, np.array([label for _, label in left[part]], np.int64)
-    notes = [*seen_of(path, parts, seen, bits), *alike]
+    notes = [*seen_of(path, parts, seen, bits), *much_alike(classes), *alike]
     return data | {
         "classes": classes,
         "names": {part: [name for name, _ in left[part]] for part in left},
@@ -176,7 +179,8 @@ def seen_of(path, parts, seen, bits):
             {name[name.rindex(".") :].lower() for name in seen.skipped if name.lower().endswith(_images.RARE)}
         )
         hint = f"; Pillow has no reader for {', '.join(rare)} here" if rare else ""
-        notes.append(f"skipped {len(seen.skipped)}, as {seen.skipped[0]}{hint}")
+        example = min(seen.skipped, key=hidden)  # one that is not hidden says more
+        notes.append(f"skipped {len(seen.skipped)}, as {example}{hint}")
     images = [one if isinstance(one, str) else one[0] for part in parts.values() for one in part]
     full = {str(folder) for name in images for folder in PurePosixPath(name).parents}
     others = {str(PurePosixPath(name).parent) for name in seen.skipped if not hidden(name)} - full
@@ -187,7 +191,20 @@ def seen_of(path, parts, seen, bits):
     used = max(9, seen.highest.bit_length())
     if seen.deep and used < bits:
         notes.append(f"{seen.deep} images of 16 bits use none of the upper half, and come out dark: write bits: {used}")
+    if seen.deep_colour and seen.highest_colour < 128:
+        notes.append(
+            f"{seen.deep_colour} colour images of 16 bits use none of the upper half, and come out dark: save them "
+            "with 8 bits"
+        )
     return notes
+
+
+def much_alike(classes):
+    """Return what is to be said of classes whose names differ in case or spaces only."""
+    groups = defaultdict(list)
+    for name in classes:
+        groups["".join(name.split()).casefold()].append(repr(name))
+    return [f"{' and '.join(some)} are different classes" for some in groups.values() if len(some) > 1]
 
 
 def check_classes(classes, folders):
@@ -213,18 +230,20 @@ def check_folders(path, places, unlabeled):
         if len(parts) > 2 and parts[0] in below:
             below[parts[0]].add(parts[1])
     tops = sorted(below)
-    if named := [top for top in tops if top.lower() in PARTS]:
+    if named := [top for top in tops if re.fullmatch(PARTS, top.lower())]:
         raise StageError(
             f"{path}: found the folder {named[0]}, which is called like a part of a data set and not like a class; "
             f"write train: {named[0]} (or test:, unlabeled:) for what it is, or classes: [{', '.join(tops)}] if it is "
             "one"
         )
-    shared = sorted(set.intersection(*below.values())) if below else []
-    if len(tops) > 1 and shared:
+    counts = Counter(folder for folders in below.values() for folder in folders)
+    shared = sorted(folder for folder, count in counts.items() if count > max(1, len(tops) / 2))
+    if shared:
+        where = "each" if all(not folders.isdisjoint(shared) for folders in below.values()) else "most"
         raise StageError(
-            f"{path}: found the folders {shown(shared)} in each of {shown(tops)}, so that these look like parts of a "
-            f"data set and not like classes; write train: {tops[0]} and test: {tops[1]}, move the class folders to the "
-            f"top, or write classes: [{', '.join(tops)}] if they are"
+            f"{path}: found the folders {shown(shared)} in {where} of {shown(tops)}, so that these look like parts of "
+            f"a data set and not like classes; write train: {tops[0]} and test: {tops[1]}, move the class folders to "
+            f"the top, or write classes: [{', '.join(tops)}] if they are"
         )
 
 
@@ -243,14 +262,12 @@ def layout(path, names, train, test, unlabeled, classes=None):
     parted = not tops.isdisjoint({train, test})
     if not parted and not classes:
         check_folders(path, split_up.values(), unlabeled)
+    outside = []
     for name, parts in split_up.items():
         if (len(parts) == 1 and classes) or (len(parts) > 1 and parts[0] == unlabeled):
             found["unlabeled"].append(name)
         elif len(parts) < (3 if parted and parts[0] in (train, test) else 2):
-            hint = "" if len(parts) > 1 else "; if classes have no labelled image yet, write classes: [their names]"
-            raise StageError(
-                f"{path}: found {name} outside the class folders, expected it in the folder of its class{hint}"
-            )
+            outside.append(name)
         elif not parted:
             found["all"].append((name, parts[0]))
         elif parts[0] in (train, test):
@@ -260,6 +277,13 @@ def layout(path, names, train, test, unlabeled, classes=None):
                 f"{path}: found the folder {parts[0]} beside {train} and {test}, expected nothing else than "
                 f"{unlabeled}; move its images to {train}, {test} or {unlabeled}, or remove it"
             )
+    if outside:
+        no_folder = any(len(split_up[name]) == 1 for name in outside)
+        hint = "; if classes have no labelled image yet, write classes: [their names]" if no_folder else ""
+        one = "it" if len(outside) == 1 else "each"
+        raise StageError(
+            f"{path}: found {shown(outside)} outside the class folders, expected {one} in the folder of its class{hint}"
+        )
     for part, word in (("train", train), ("test", test)):
         if parted and not found[part] and not classes:
             raise StageError(

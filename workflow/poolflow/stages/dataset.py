@@ -50,7 +50,8 @@ def main(job, root, out):
         file.attrs["classes"] = store.fixed(data["classes"])
         file.attrs["summary"] = store.fixed(text := summary(data))
     for stream in (sys.stdout, sys.stderr):  # the terminal, and the log
-        print(f"{job.name}: {text}".encode("ascii", "backslashreplace").decode(), file=stream, flush=True)
+        code = stream.encoding or "ascii"
+        print(f"{job.name}: {text}".encode(code, "backslashreplace").decode(code), file=stream, flush=True)
 
 
 def summary(data):
@@ -64,7 +65,9 @@ def summary(data):
     if unlabeled := (labels < 0).sum():
         text += f"; {unlabeled:,} without a label"
     text += f"; {len(test):,} for the test" if len(test) else "; none for the test"
-    return "; ".join([text, *data.get("notes", [])])
+    text = "; ".join([text, *data.get("notes", [])])
+    # Names may have line breaks, and codes that a terminal obeys.
+    return "".join(letter if letter.isprintable() else letter.encode("unicode_escape").decode() for letter in text)
 
 
 def check(kind, data):

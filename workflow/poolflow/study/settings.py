@@ -60,7 +60,7 @@ def fingerprint(study, name, key, remote=False):
     entry = dataset["parameters"].get(key)
     if entry is None:
         return ""
-    path = Path(study["data_root"]).expanduser() / Path(entry).expanduser()
+    path = Path(os.path.expanduser(study["data_root"]), os.path.expanduser(entry))
     if not path.exists():
         if remote:
             return ""
