@@ -120,6 +120,18 @@ class Project:
         assert bool(process.returncode) == fails, output
         return output
 
+    def poolflow(self, *args, **environment):
+        """Call a command of the package in this folder; return the finished process, all that it says in `stdout`."""
+        return subprocess.run(
+            [sys.executable, "-P", "-m", "poolflow", *args],
+            cwd=self.folder,
+            env=os.environ | {"PYTHONPATH": "workflow"} | environment,
+            text=True,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            check=False,
+        )
+
     def planned(self):
         """Return what a run would make: the set of output paths below results/<study>."""
         rows = [line.split("\t") for line in self.snakemake("--summary").splitlines()]

@@ -1,9 +1,5 @@
 """The files of a config, and the door that looks at them before Snakemake does: each mistake one line, no traceback."""
 
-import os
-import subprocess
-import sys
-
 import pytest
 import yaml
 from conftest import ROOT, TINY, Project
@@ -96,15 +92,7 @@ def door(tmp_path_factory):
     (project.folder / "twice.yaml").write_text("study: a\nstudy: b\n")
 
     def run(*arguments, command="run", **environment):
-        done = subprocess.run(
-            [sys.executable, "-P", "-m", "poolflow", command, "--dry-run", *arguments],
-            cwd=project.folder,
-            env=os.environ | {"PYTHONPATH": "workflow"} | environment,
-            text=True,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            check=False,
-        )
+        done = project.poolflow(command, "--dry-run", *arguments, **environment)
         lines = [line for line in done.stdout.splitlines() if not line.startswith("Using workflow specific profile")]
         assert "Traceback" not in done.stdout
         return done.returncode, lines

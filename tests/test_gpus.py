@@ -107,6 +107,15 @@ def test_a_model_that_the_memory_of_a_gpu_is_too_small_for_is_not_called_broken(
         weights.load(tmp_path / "model.pt", torch.device("cpu"))
 
 
+def test_nor_are_its_weights_called_those_of_another_network(tmp_path):
+    class Full(torch.nn.Linear):
+        def load_state_dict(self, *_, **__):
+            raise torch.OutOfMemoryError
+
+    with pytest.raises(torch.OutOfMemoryError):
+        weights.give(Full(2, 2), {}, tmp_path / "model.pt")
+
+
 def test_larger_images_are_evaluated_in_smaller_batches():
     sizes = [
         networks.evaluation_batch(shape) for shape in [(64,), (28, 28, 1), (32, 32, 3), (64, 64, 3), (2000, 3000, 3)]

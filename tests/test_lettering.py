@@ -21,12 +21,12 @@ def test_dollars_are_no_mathematics_and_letters_without_a_font_are_codes(monkeyp
     lettering._font.cache_clear()
     fonts = [font for font in matplotlib.font_manager.fontManager.ttflist if font.name == lettering.OWN]
     monkeypatch.setattr(matplotlib.font_manager.fontManager, "ttflist", fonts)
-    with lettering.as_written() as prepare, warnings.catch_warnings():
+    with lettering.as_written() as take_fonts, warnings.catch_warnings():
         warnings.simplefilter("error")
         figure, axis = plt.subplots()
         axis.bar(["$a_b$", "5 $ and $ 6", "中文", "ärger"], [1, 2, 3, 4])
         axis.set_title("日 x")
-        prepare(figure)
+        take_fonts()
         assert {"$a_b$", "5 $ and $ 6", "U+4E2DU+6587", "ärger", "U+65E5 x"} <= set(words(figure))
         figure.canvas.draw()
     lettering._font.cache_clear()

@@ -30,16 +30,7 @@ def content(project):
 
 def mended(project, *args, **environment):
     """Repair the study; return what that says."""
-    command = [sys.executable, "-m", "poolflow", "repair", "--cores", "2", *args]
-    done = subprocess.run(
-        command,
-        cwd=project.folder,
-        env=os.environ | {"PYTHONPATH": "workflow"} | environment,
-        text=True,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        check=False,
-    )
+    done = project.poolflow("repair", "--cores", "2", *args, **environment)
     assert done.returncode == 0, done.stdout
     return done.stdout
 
@@ -107,11 +98,9 @@ def test_it_says_what_it_would_do_and_waits_for_a_snakemake_that_runs(finished, 
     assert project.files("**/*.h5") == before
     (locks := project.folder / ".snakemake/locks").mkdir(exist_ok=True)
     (locks / "0.output.lock").write_text(f"results/tiny/{CHAIN}/seed0/cycle0/probs.h5\n")
-    command = [sys.executable, "-m", "poolflow", "repair", "--cores", "2"]
-    environment = os.environ | {"PYTHONPATH": "workflow"}
-    done = subprocess.run(command, cwd=project.folder, env=environment, text=True, capture_output=True, check=False)
+    done = project.poolflow("repair", "--cores", "2")
     assert done.returncode == 1
-    assert done.stderr.splitlines()[-1].startswith("Snakemake is running this study, or was killed")
+    assert done.stdout.splitlines()[-1].startswith("Snakemake is running this study, or was killed")
     assert project.files("**/*.h5") == before
 
 
@@ -155,7 +144,7 @@ def test_the_unfinished_files_of_killed_jobs_are_removed_and_no_others(tmp_path,
     running, elsewhere = folder / f"c.h5.{here}-{os.getpid()}-0a1b.part", folder / "d.h5.01234567-1-0a1b.part"
     for path in (gone, old, running, elsewhere):
         path.touch()
-    os.utime(old, (time.time() - 2 * store.DAY,) * 2)
+    os.utime(old, (time.time() - 2 * repair.DAY,) * 2)
     (results(project) / "curves.csv").unlink()
     project.snakemake("--cores", "1")
     assert sorted(folder.glob("*.part")) == [running, elsewhere]
@@ -170,7 +159,7 @@ def test_a_killed_writer_leaves_what_is_known_to_be_abandoned(tmp_path):
     environment = os.environ | {"PYTHONPATH": str(ROOT / "workflow")}
     subprocess.run([sys.executable, "-c", code, tmp_path / "x.h5"], env=environment, check=False)
     (part,) = tmp_path.iterdir()
-    assert store.abandoned(str(part))
+    assert repair.abandoned(str(part))
 
 
 # What jobs write down

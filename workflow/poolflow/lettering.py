@@ -2,7 +2,6 @@
 
 from contextlib import contextmanager
 from functools import lru_cache
-from unittest import mock
 
 import matplotlib
 from matplotlib import font_manager
@@ -13,7 +12,7 @@ OWN = "DejaVu Sans"  # comes with matplotlib
 
 @contextmanager
 def as_written():
-    """Have figures show all text as it is written while the block draws; yield what prepares one to be saved.
+    """Have figures show all text as it is written while the block draws; yield what to call before saving.
 
     What stands between two dollar signs is no mathematics. A letter that matplotlib's font lacks comes from another
     font of this machine; where none has it, its code stands there, such as U+4E2D, and no empty box.
@@ -26,14 +25,19 @@ def as_written():
             found = {letter: _font(letter) for letter in shown}
             shown = "".join(letter if found[letter] else f"U+{ord(letter):04X}" for letter in shown)
             fonts.extend(sorted({font for font in found.values() if font and font not in fonts}))
+            take_fonts()
         set_text(text, shown)
 
-    def prepare(figure):
-        figure.draw_without_rendering()  # the labels of ticks are made here
-        matplotlib.rcParams["font.sans-serif"] = fonts
+    def take_fonts():
+        if len(fonts) > 1:  # a style may have set others since
+            matplotlib.rcParams["font.sans-serif"] = fonts
 
-    with matplotlib.rc_context({"text.parse_math": False}), mock.patch.object(Text, "set_text", readable):
-        yield prepare
+    with matplotlib.rc_context({"text.parse_math": False}):
+        Text.set_text = readable
+        try:
+            yield take_fonts
+        finally:
+            Text.set_text = set_text
 
 
 @lru_cache

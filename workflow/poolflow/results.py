@@ -99,6 +99,10 @@ class Results:
             if missing and any(column in table for column in columns):
                 of = ", ".join(map(str, self.names.values()))
                 raise Damaged(f"{self._root}{name}.csv: found no row of {missing[0]} of {of}, expected some")
+        sizes = table.groupby([column for columns in AXES.values() for column in columns if column in table]).size()
+        if sizes.nunique() > 1:
+            least = "/".join(map(str, sizes.idxmin()))
+            raise Damaged(f"{self._root}{name}.csv: found {sizes.min()} rows of {least}, {sizes.max()} of another")
         return table
 
     def chains(self):

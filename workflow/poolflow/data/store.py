@@ -10,7 +10,6 @@ import json
 import os
 import secrets
 import socket
-import time
 import traceback
 from contextlib import contextmanager
 
@@ -20,7 +19,6 @@ import numpy as np
 from poolflow.job import Damaged, StageError
 
 VERSION = ("v110", "v110")  # of HDF5's structures, the oldest with checksums
-DAY = 86400  # seconds
 CHUNK = 2**20  # bytes, about
 WRITTEN = []  # the paths that this process wrote, for whoever keeps records of them
 
@@ -30,7 +28,8 @@ def replacing(path):
     """Yield a temporary path; rename it to `path` when the block succeeds, remove it when it fails.
 
     The temporary name is the caller's alone: a job that outlived a killed Snakemake, or a lost node, may still be
-    writing the same file while the job runs again. It names the process: `abandoned` tells whether that is gone.
+    writing the same file while the job runs again. It names machine and process, so that it can be told from one whose
+    process is gone.
     """
     os.makedirs(os.path.dirname(path) or ".", exist_ok=True)
     temporary = f"{path}.{machine()}-{os.getpid()}-{secrets.token_hex(2)}.part"
@@ -48,20 +47,6 @@ def replacing(path):
 def machine():
     """Return eight hexadecimal digits for the name of this machine."""
     return hashlib.sha256(socket.gethostname().encode()).hexdigest()[:8]
-
-
-def abandoned(path):
-    """Return whether the process that wrote a temporary file is gone; that of another machine is, after a day."""
-    host, process, *_ = [*path.rsplit(".", 2)[-2].split("-"), ""]
-    if host != machine() or not process.isdigit():
-        return time.time() - os.path.getmtime(path) > DAY
-    try:
-        os.kill(int(process), 0)
-    except ProcessLookupError:
-        return True
-    except PermissionError:  # another user's
-        return True
-    return False
 
 
 class Deferred(io.FileIO):

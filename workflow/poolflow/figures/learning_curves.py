@@ -8,7 +8,7 @@ network than the plain one have its name in brackets.
 
 import seaborn as sns
 
-from poolflow.job import Damaged, StageError
+from poolflow.job import StageError
 
 NEEDS = ("curves.csv",)
 FILE = "{dataset}/{learner}/{view}"
@@ -20,9 +20,6 @@ COLUMNS = 3
 def draw(results, metric, title):
     """Return the figure of a column of `curves`, with a title of its own or the names of data set and learner."""
     table = results.of_names("curves")
-    sizes = table.groupby(["initial_pool", "strategy"]).size()
-    if sizes.nunique() > 1:
-        raise Damaged(f"curves.csv: found {sizes.min()} rows of {'/'.join(sizes.idxmin())}, {sizes.max()} of another")
     if metric not in table or table[metric].isna().all():
         raise StageError(f"curves.csv: found no {metric}, as there are no such images; write another figures.metric")
     strategies = table.strategy.where(table.variant == "", table.strategy + " (" + table.variant + ")")

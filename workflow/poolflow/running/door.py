@@ -3,6 +3,7 @@
 PYTHONPATH=workflow python -m poolflow run [Snakemake's options and targets]
 """
 
+import argparse
 import os
 import re
 import sys
@@ -54,8 +55,23 @@ def mistyped(wanted, known):
             yield f"{target}: found no such target, expected one of {rules}, or a file of the results{hint}"
 
 
-def checked(arguments):
-    """Return Snakemake's arguments with --cores all unless they say how many; SystemExit with a line for each mistake.
+def number_of_cores(text):
+    """Return the number that Snakemake's option --cores stands for."""
+    return os.cpu_count() if text == "all" else int(text)
+
+
+def options_of(command, what, arguments):
+    """Return the number of cores and Snakemake's arguments, checked, of a command that takes them and --cores."""
+    description = f"{what} Other options are Snakemake's."
+    parser = argparse.ArgumentParser(f"python -m poolflow {command}", description=description, allow_abbrev=False)
+    parser.add_argument("-c", "--cores", type=number_of_cores, default="all", help="cores to use (default: all)")
+    args, others = parser.parse_known_args(arguments)
+    check_arguments(others)
+    return args.cores, ["--cores", str(args.cores), *others]
+
+
+def check_arguments(arguments):
+    """Raise SystemExit, with a line for each mistake, where Snakemake's arguments are wrong.
 
     Seen here are what is read before the Snakefile is: config files that are not there or no YAML, a target after
     --configfile, which takes all that follows, a target that is none, --config without a value, a folder that cannot be
@@ -64,8 +80,6 @@ def checked(arguments):
     problems = []
     try:
         args = cli.parse_args(arguments)[1]
-        if args.cores is None and not args.jobs:
-            arguments = ["--cores", "all", *arguments]
         cli.parse_config(args.config)
     except (ValueError, cli.CliException, OSError) as error:
         problems.append(" ".join(str(error).split()))
@@ -90,9 +104,9 @@ def checked(arguments):
         )
     if problems:
         sys.exit("\n".join(problems))
-    return arguments
 
 
 def main(arguments):
     """Run Snakemake with its command-line arguments."""
-    cli.main(checked(arguments))
+    check_arguments(arguments)
+    cli.main(arguments)

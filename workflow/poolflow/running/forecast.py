@@ -17,7 +17,6 @@ in the order of the dry run, as soon as what they need is made and their threads
 one, are free.
 """
 
-import argparse
 import csv
 import heapq
 import logging
@@ -35,7 +34,7 @@ from snakemake.api import WorkflowApi
 from snakemake.logging import logger
 from snakemake_interface_logger_plugins.common import LogEvent
 
-from poolflow.running.door import checked
+from poolflow.running.door import options_of
 from poolflow.running.gpus import visible
 
 WILDCARDS = {"seed": "[0-9]+", "cycle": "[0-9]+", "initial_pool": "[^/+]+", "chain": "[^/]+(?:/[^/]+)?", "figure": ".+"}
@@ -402,27 +401,16 @@ def table(rows):
     return "\n".join(lines)
 
 
-def number_of_cores(text):
-    """Return the number that Snakemake's option --cores stands for."""
-    return os.cpu_count() if text == "all" else int(text)
-
-
 def main(arguments):
     """Print the forecast of a run with Snakemake's command-line arguments."""
-    parser = argparse.ArgumentParser(
-        prog="python -m poolflow plan",
-        description="What a run would make, why, and what it would cost. Other options are Snakemake's.",
-        allow_abbrev=False,
-    )
-    parser.add_argument("-c", "--cores", type=number_of_cores, default="all", help="cores of the run (default: all)")
-    args, others = parser.parse_known_args(arguments)
-    plan = dry_run(["--cores", str(args.cores), *checked(others)])
+    cores, arguments = options_of("plan", "What a run would make, why, and what it would cost.", arguments)
+    plan = dry_run(arguments)
     if not plan.jobs:
         print("Nothing to be done.")
         return
-    given = re.search(r"\bgpu=(\d+)", " ".join(others))
+    given = re.search(r"\bgpu=(\d+)", " ".join(arguments))
     gpus = int(given[1]) if given else visible()
     rows, lines = forecast(
-        plan.jobs, plan.cached, History(earlier_jobs("results", rule_files(plan.rules))), args.cores, gpus
+        plan.jobs, plan.cached, History(earlier_jobs("results", rule_files(plan.rules))), cores, gpus
     )
     print(f"{table(rows)}\n\n" + "\n".join(lines))

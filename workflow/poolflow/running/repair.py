@@ -9,9 +9,9 @@ again together with what is missing, first things first. What comes out as it wa
 nothing follows from it.
 """
 
-import argparse
 import os
 import sys
+import time
 import zipfile
 from pathlib import Path
 
@@ -23,8 +23,8 @@ from tqdm import tqdm
 from poolflow.data import store
 from poolflow.job import StageError
 from poolflow.running import cost
-from poolflow.running.door import checked
-from poolflow.running.forecast import dry_run, number_of_cores
+from poolflow.running.door import options_of
+from poolflow.running.forecast import dry_run
 
 
 def _read_hdf5(path):
@@ -43,6 +43,7 @@ def _read_zip(path):
             raise zipfile.BadZipFile(f"damaged at {wrong}")
 
 
+DAY = 86400  # seconds
 READ = {".h5": _read_hdf5, ".json": store.read_json, ".pt": _read_zip}  # for files that nothing was written down of
 
 
@@ -86,9 +87,21 @@ def damaged_inputs(dag):
     return sorted(found)
 
 
+def abandoned(path):
+    """Return whether the process that wrote a temporary file is gone; that of another machine is, after a day."""
+    host, process, *_ = [*path.rsplit(".", 2)[-2].split("-"), ""]
+    if host != store.machine() or not process.isdigit():
+        return time.time() - os.path.getmtime(path) > DAY
+    try:
+        os.kill(int(process), 0)
+    except (ProcessLookupError, PermissionError):  # the latter: it is another user's now
+        return True
+    return False
+
+
 def remove_parts(folder):
     """Remove the unfinished files of processes that are gone; return how many there were."""
-    parts = [path for path in Path(folder).rglob("*.part") if store.abandoned(str(path))]
+    parts = [path for path in Path(folder).rglob("*.part") if abandoned(str(path))]
     for path in parts:
         path.unlink(missing_ok=True)
     return len(parts)
@@ -157,17 +170,10 @@ def remake(dag, jobs, found, options):
 
 def main(arguments):
     """Repair the study of Snakemake's command-line arguments, and run it."""
-    parser = argparse.ArgumentParser(
-        prog="python -m poolflow repair",
-        description="Make again what is missing or damaged of a study. Other options are Snakemake's.",
-        allow_abbrev=False,
-    )
-    parser.add_argument("-c", "--cores", type=number_of_cores, default="all", help="cores to use (default: all)")
-    args, others = parser.parse_known_args(arguments)
-    checked(others)
-    snakemakes = cli.parse_args(others)[1]
+    _, arguments = options_of("repair", "Make again what is missing or damaged of a study.", arguments)
+    snakemakes = cli.parse_args(arguments)[1]
     targets = snakemakes.targets
-    options = ["--cores", str(args.cores), *(word for word in others if word not in targets)]
+    options = [word for word in arguments if word not in targets]
     whole, named, mended = {}, set(), 0
     while True:
         dag = dry_run([*targets, *options]).dag

@@ -20,9 +20,9 @@ def main(job, out):
     results = Results(plugin, root.removesuffix(f"figures/{job.name}"), job.config)
     ending = ending.removeprefix(".")
     form = {"format": ending, "metadata": {"Date": None} if ending == "svg" else None}
-    with as_written() as prepare, store.replacing(out) as temporary:
+    with as_written() as take_fonts, store.replacing(out) as temporary:
         figure = plugin.draw(results, **job.config["settings"])
-        prepare(figure)
+        take_fonts()
         # A figure that is made of pixels says itself how many.
         size = {"dpi": job.config["dpi"], "bbox_inches": "tight"} if "dpi" in job.config else {"dpi": figure.dpi}
         figure.savefig(temporary, **form, **size)

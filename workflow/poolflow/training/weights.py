@@ -59,6 +59,8 @@ def give(network, state, path):
     """Give a network the weights of one member of the `model.pt` at `path`; Damaged where they are of another one."""
     try:
         network.load_state_dict(state)
+    except torch.OutOfMemoryError:
+        raise
     except (RuntimeError, TypeError, AttributeError) as error:
         reason = " ".join(str(error).split())
         raise Damaged(f"{path} holds the weights of another network ({reason[:200]})") from error
