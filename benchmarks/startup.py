@@ -1,10 +1,12 @@
 """What starting Python costs the default study: each job on its own, forked from a warm process, all in one process.
 
-    python benchmarks/startup.py [SEEDS [CORES]]
+    python benchmarks/startup.py [SEEDS [CORES [slurm] [conda]]]
 
 Runs the study of config.yaml with that many seeds (default 3) three times in a temporary folder, with POOLFLOW_WARM=0,
 with 1, and as its stages one after another in a process that imports each library once, and compares all that they
-wrote. CPU seconds are those of all processes, Snakemake's among them. On a machine that does nothing else.
+wrote. With `slurm` and `conda` also warm and cold on a SLURM of this machine, a chain a submission, and with
+--use-conda, by the tests' stand-in for conda. CPU seconds are those of all processes, Snakemake's and SLURM's among
+them. On a machine that does nothing else.
 """
 
 import contextlib
@@ -95,35 +97,52 @@ def written(folder):
     return {str(path.relative_to(folder)): content(path) for path in paths}
 
 
-def main(seeds=3, cores=2):
+def commands_of(kind, folder, seeds, cores, options):
+    """Return the command that runs the study in a folder one way, after what has to be there before."""
+    snakemake = [sys.executable, "-m", "snakemake", "--cores", str(cores)]
+    if kind == "one process":
+        listed = subprocess.run([sys.executable, __file__, "commands"], stdout=subprocess.PIPE, check=True, **options)
+        print(f"{len(json.loads(listed.stdout))} stages, {seeds} seeds, {cores} cores")
+        jobs = folder / "commands.json"
+        jobs.write_bytes(listed.stdout)
+        return [sys.executable, __file__, "one", str(jobs)]
+    if "slurm" in kind:
+        return [ROOT / "tools/slurm", folder / "slurm", *snakemake[:3], "--profile", "profiles/slurm"]
+    if "conda" in kind:
+        sys.path.append(str(ROOT / "tests"))
+        import conda_stand_in
+
+        conda_stand_in.install(folder / "conda")
+        options["env"]["PATH"] = f"{folder}/conda/bin:{os.defpath}"
+        snakemake.append("--use-conda")
+        subprocess.run([*snakemake, "--conda-create-envs-only"], check=True, capture_output=True, **options)
+    return snakemake
+
+
+def main(seeds="3", cores="2", *others):
     ctypes.CDLL(None).prctl(PR_SET_CHILD_SUBREAPER, 1)
     print(machine())
     environment = os.environ | {"PYTHONPATH": str(ROOT / "workflow"), "POOLFLOW_DATA": str(ROOT / "data")}
+    kinds = ["one process", *(f"{way}{how}" for way in ("", *(f"{way} " for way in others)) for how in ("warm", "cold"))]
     costs, contents = {}, {}
     with tempfile.TemporaryDirectory() as name:
-        for kind in ("one process", "warm", "cold"):
-            folder = Path(name, kind)
+        for kind in kinds:
+            folder = Path(name, kind.replace(" ", "_"))
             folder.mkdir()
             for part in ("workflow", "profiles", "envs"):
                 shutil.copytree(ROOT / part, folder / part)
             shutil.copy(ROOT / "Snakefile", folder)
-            config = yaml.safe_load((ROOT / "config.yaml").read_text()) | {"seeds": list(range(seeds))}
+            config = yaml.safe_load((ROOT / "config.yaml").read_text()) | {"seeds": list(range(int(seeds)))}
             (folder / "config.yaml").write_text(yaml.safe_dump(config))
-            options = {"cwd": folder, "env": environment | {"POOLFLOW_WARM": str(int(kind == "warm"))}}
-            command = [sys.executable, "-m", "snakemake", "--cores", str(cores)]
-            if kind == "one process":
-                listed = subprocess.run([sys.executable, __file__, "commands"], stdout=subprocess.PIPE, **options)
-                jobs = folder / "commands.json"
-                jobs.write_bytes(listed.stdout)
-                print(f"{len(json.loads(listed.stdout))} stages, {seeds} seeds, {cores} cores")
-                command = [sys.executable, __file__, "one", str(jobs)]
+            options = {"cwd": folder, "env": environment | {"POOLFLOW_WARM": str(int("cold" not in kind))}}
+            command = commands_of(kind, folder, seeds, cores, options)
             wall, cpu = costs[kind] = measured(command, **options)
             contents[kind] = written(folder)
             first = costs["one process"]
             print(
-                f"{kind:12} {wall:6.0f} s ({wall / first[0]:.2f})  {cpu:6.0f} CPU s ({cpu / first[1]:.2f})", flush=True
+                f"{kind:11} {wall:6.0f} s ({wall / first[0]:.2f})  {cpu:6.0f} CPU s ({cpu / first[1]:.2f})", flush=True
             )
-    for kind in ("warm", "cold"):
+    for kind in kinds[1:]:
         keys = contents[kind].keys() | contents["one process"].keys()
         other = sorted(key for key in keys if contents[kind].get(key) != contents["one process"].get(key))
         print(f"{kind}: {len(keys) - len(other)} files as by one process, others: {', '.join(other) or 'none'}")
@@ -135,4 +154,4 @@ if __name__ == "__main__":
     elif sys.argv[1:2] == ["one"]:
         one_process(sys.argv[2])
     else:
-        main(*map(int, sys.argv[1:]))
+        main(*sys.argv[1:])
