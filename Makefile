@@ -3,6 +3,8 @@
 # make plan   says what a run would make, why, and what it would cost; nothing is run. Another study, other options:
 #             make plan CONFIG=studies/x.yaml ARGS="--cores 4 --config data_root=/data"
 # make repair makes again what is missing or damaged of a study, with the same results, and runs it; CONFIG, ARGS as above
+# make status says how far a study is, what failed, how its curves look so far and when it ends; CONFIG as above
+# make report writes a study's report as far as it is, and prints the verdicts; of others: ARGS="results/a results/b"
 # make test   sets everything up in .venv and runs all checks
 # Nothing is installed outside this folder. Another Python: make demo PYTHON=python3.13
 
@@ -11,11 +13,12 @@ PYTHON ?= $(shell for p in python3 python3.14 python3.13 python3.12 python3.11; 
 BIN := .venv/bin
 READY := .venv/ready
 
-.PHONY: demo run plan repair test lint clean
+.PHONY: demo run plan repair status report test lint clean
 
 demo: $(READY)
 	@$(BIN)/snakemake --cores all
 	@echo
+	@echo "Open the report:           results/digits/report.html"
 	@echo "Open the learning curves:  results/digits/figures/digits/small_cnn/by_strategy.png and by_pool.png"
 	@echo "The tables behind them:    results/digits/summary.csv (mean, std) and curves.csv (every run)"
 
@@ -27,6 +30,12 @@ plan: $(READY)
 
 repair: $(READY)
 	@PYTHONPATH=workflow $(BIN)/python -P -m poolflow repair $(ARGS) $(if $(CONFIG),--configfile $(CONFIG))
+
+status: $(READY)
+	@PYTHONPATH=workflow $(BIN)/python -P -m poolflow status $(ARGS) $(if $(CONFIG),--configfile $(CONFIG))
+
+report: $(READY)
+	@PYTHONPATH=workflow $(BIN)/python -P -m poolflow report $(ARGS) $(if $(CONFIG),--configfile $(CONFIG))
 
 test: lint
 	@$(BIN)/python -m pytest --numprocesses 3 --dist loadfile --no-loadscope-reorder

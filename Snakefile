@@ -19,11 +19,12 @@ include: "workflow/rules/cluster.smk"
 
 
 rule all:
-    """The whole study: its tables and its figures."""
+    """The whole study: its report, its tables and its figures."""
     default_target: True
     input:
+        "<results>/report.html",
         expand("<results>/{table}.csv", table=TABLES),
-        expand("<results>/figures/{figure}.png", figure=FIGURES),
+        expand(f"<results>/figures/{{figure}}.{STUDY['figures']['format']}", figure=FIGURES),
 
 
 rule data:

@@ -123,7 +123,8 @@ def main(seeds="3", cores="2", *others):
     ctypes.CDLL(None).prctl(PR_SET_CHILD_SUBREAPER, 1)
     print(machine())
     environment = os.environ | {"PYTHONPATH": str(ROOT / "workflow"), "POOLFLOW_DATA": str(ROOT / "data")}
-    kinds = ["one process", *(f"{way}{how}" for way in ("", *(f"{way} " for way in others)) for how in ("warm", "cold"))]
+    ways = ["", *(f"{way} " for way in others)]
+    kinds = ["one process", *(f"{way}{how}" for way in ways for how in ("warm", "cold"))]
     costs, contents = {}, {}
     with tempfile.TemporaryDirectory() as name:
         for kind in kinds:

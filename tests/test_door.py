@@ -44,7 +44,9 @@ def test_another_name_is_one_line(name):
     done = poolflow(name, "--name", "d")
     assert (done.returncode, done.stdout) == (1, "")
     (line,) = done.stderr.splitlines()
-    assert line.startswith(f"poolflow: found {name!r}, expected one of run, plan, repair, catalogue, acquire, ")
+    assert line.startswith(
+        f"poolflow: found {name!r}, expected one of run, plan, repair, status, report, catalogue, acquire, "
+    )
 
 
 @pytest.mark.parametrize("stage", door.stages())

@@ -36,21 +36,20 @@ def test_the_sheet_shows_each_image_at_its_place(toy):
     flip = np.zeros(N, bool)
     flip[3] = True
     write_pool(toy.folder / "pool/seed0.h5", np.arange(N)[::-1], flip)
-    write_labeled(toy.labeled("a"), [7, 3, *range(10, 38)])  # 15 first, 15 last
+    write_labeled(toy.labeled("a"), [7, 3, *range(10, 38)])
     sheet = np.rint(plt.imread(toy.figure("toy/pools/first_a"))[..., :3] * 255).astype(np.uint8)
     assert sheet.shape[1] == 2 * 12 + 12 * 80
 
-    def at(line, column, block):
-        y, x = 12 + 30 + 14 + line * 94 + block * (30 + 2 * 94), 12 + column * 80
+    def at(line, column):
+        y, x = 12 + 30 + 14 + line * 108, 12 + column * 80
         return sheet[y : y + 72, x : x + 60][6::12, 6::12], sheet[y : y + 72, x : x + 60]
 
-    np.testing.assert_array_equal(at(0, 0, 0)[0], shown[N - 1 - 7])
-    np.testing.assert_array_equal(at(0, 1, 0)[0], shown[N - 1 - 3][:, ::-1])
-    np.testing.assert_array_equal(at(1, 2, 0)[0], shown[N - 1 - 22])
-    np.testing.assert_array_equal(at(0, 0, 1)[0], shown[N - 1 - 23])
-    np.testing.assert_array_equal(at(1, 2, 1)[0], shown[N - 1 - 37])
-    np.testing.assert_array_equal(at(0, 0, 0)[1], shown[N - 1 - 7].repeat(12, axis=0).repeat(12, axis=1))  # no blur
-    assert (at(1, 3, 0)[1] == 255).all()
+    np.testing.assert_array_equal(at(0, 0)[0], shown[N - 1 - 7])
+    np.testing.assert_array_equal(at(0, 1)[0], shown[N - 1 - 3][:, ::-1])
+    np.testing.assert_array_equal(at(1, 2)[0], shown[N - 1 - 22])
+    np.testing.assert_array_equal(at(2, 5)[0], shown[N - 1 - 37])
+    np.testing.assert_array_equal(at(0, 0)[1], shown[N - 1 - 7].repeat(12, axis=0).repeat(12, axis=1))  # no blur
+    assert (at(2, 6)[1] == 255).all()
 
 
 @pytest.mark.parametrize(("side", "factor", "step"), [(8, 9, 1), (28, 3, 1), (32, 2, 1), (64, 1, 1), (224, 1, 2)])
@@ -68,14 +67,25 @@ def sheets(monkeypatch):
     return found
 
 
-@pytest.mark.parametrize("size", [1, 2, 3, 25, 60])
-def test_a_sheet_of_any_size_shows_every_image_at_most_once(toy, size, sheets):
+@pytest.mark.parametrize(("size", "most"), [(1, 240), (25, 240), (60, 240), (60, 60), (60, 20)])
+def test_a_sheet_shows_every_image_in_order_or_the_first_and_the_last(toy, size, most, sheets, monkeypatch):
+    monkeypatch.setattr(_sheet, "MOST", most)
     write_labeled(toy.labeled("a"), range(size))
     toy.figure("toy/pools/first_a")
-    names, titles = sheets[0]
-    assert list(itertools.chain(*names)) == [f"class {row % C}" for row in range(size)]
-    assert len(titles) == (1 if size == 1 else 2)
-    assert titles[0] == f"toy, seed 0: a, the {-(-size // 2)} images chosen first"
+    names, titles, files = sheets[0]
+    rows = [*range(size)] if size <= most else [*range(most // 2), *range(size - most // 2, size)]
+    assert list(itertools.chain(*names)) == [f"class {row % C}" for row in rows]
+    assert list(itertools.chain(*files)) == [f"image {row}.png" for row in rows]
+    if size <= most:
+        assert titles == [f"toy, seed 0: a, the {size} images chosen, in this order"]
+    else:
+        first, last = "the first 10 of 60 images chosen", "the last 10; 40 between are not shown"
+        assert titles == [f"toy, seed 0: a, {first}", f"toy, seed 0: a, {last}"]
+
+
+def test_long_names_lose_their_middle():
+    assert _sheet.middle("a_long_name_of_a_file.png") == "a_long…ile.png"
+    assert _sheet.middle("fourteen marks") == "fourteen marks"
 
 
 def test_the_sheet_of_a_strategy_shows_what_its_last_cycle_asks_for(toy, sheets):
@@ -83,9 +93,10 @@ def test_the_sheet_of_a_strategy_shows_what_its_last_cycle_asks_for(toy, sheets)
     labels[19] = -1
     write_dataset(toy.folder / "dataset.h5", labels)
     toy.figure("toy/net/to_label/b/s")  # rows 18..23
-    names, titles = sheets[0]
-    assert names == [["class 0", "2: no label", "class 2"], ["class 3", "class 4", "class 5"]]
-    assert titles == [f"toy, seed 0: net, b, s, the 3 images chosen {which}" for which in ("first", "last")]
+    names, titles, files = sheets[0]
+    assert names == [["class 0", "2: no label", "class 2", "class 3", "class 4", "class 5"]]
+    assert titles == ["toy, seed 0: net, b, s, the 6 images chosen, in this order"]
+    assert files == [[f"image {row}.png" for row in range(18, 24)]]
 
 
 # The initial pools
@@ -234,7 +245,7 @@ def test_names_of_strategies_are_text_whatever_they_look_like(toy, monkeypatch):
         toy.figure(f"toy/net/{view}", strategies=strategies, figures={"title": "Mine", "metric": "test_accuracy"})
     table, *words = seen[0]
     assert table.strategy.unique().tolist() == ["NA", "t"]
-    assert words == ["strategy", "initial_pool", "test_accuracy", "Mine"]
+    assert words == ["strategy", "initial_pool", "test_accuracy", "Mine", [], True]
     assert seen[1][1:3] == ("initial_pool", "strategy")
 
 

@@ -58,6 +58,7 @@ def ran(cpu, cycle=1, **names):
 def test_after_an_edit_of_a_strategy_its_earlier_jobs_are_counted_and_added(finished, tmp_path):
     project = finished.copy(tmp_path / "copy")
     change, expected = EDITS["code of a strategy"]
+    expected = expected | {"report.html"}
     change(project)
     text = plan(project)
     table = rows(text)
@@ -65,7 +66,7 @@ def test_after_an_edit_of_a_strategy_its_earlier_jobs_are_counted_and_added(fini
     # In each of two cycles of two initial pools: acquire and train, and predict in all but the last.
     assert len(folders) == 4
     tables, figures = ([path for path in expected if path.endswith(ending)] for ending in (".csv", ".png"))
-    counts = {"acquire": 4, "train": 4, "predict": 2, "table": len(tables), "figure": len(figures)}
+    counts = {"acquire": 4, "train": 4, "predict": 2, "table": len(tables), "figure": len(figures), "report": 1}
     assert {rule: int(row["jobs"]) for rule, row in table.items()} == counts | {"all": sum(counts.values())}
     files = {
         "acquire": [f"{folder}/acquire.tsv" for folder in folders],
@@ -73,6 +74,7 @@ def test_after_an_edit_of_a_strategy_its_earlier_jobs_are_counted_and_added(fini
         "predict": [f"{folder}/probs.tsv" for folder in folders if folder.endswith("cycle1")],
         "table": [path.replace(".csv", ".tsv") for path in tables],
         "figure": [f"{path}.tsv" for path in figures],
+        "report": ["report.tsv"],
     }
     whole = 0
     for rule, paths in files.items():

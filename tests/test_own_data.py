@@ -147,7 +147,7 @@ def test_no_cycles_draw_the_initial_pools_alone(finished, tmp_path):
     (project.folder / "results/tiny/hard_classes.csv").unlink()
     shutil.rmtree(project.folder / "results/tiny/figures")
     output = project.snakemake("--cores", "2")
-    assert counted(output) == {"table", "figure", "all"}
+    assert counted(output) == {"table", "figure", "report", "all"}
     assert not (project.folder / "results/tiny/hard_classes.csv").exists()
     assert not (project.folder / "results/tiny/figures/digits/small_cnn/overlap_cycles.png").exists()
     table = pd.read_csv(project.folder / "results/tiny/curves.csv")

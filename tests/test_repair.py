@@ -23,7 +23,7 @@ def results(project):
 def content(project):
     """Return {path: bytes} of all results but what has the seconds of a training in it, and that in full digits."""
     files = {str(path.relative_to(results(project))): path for path in results(project).rglob("*.*") if path.is_file()}
-    timed = ("metrics.json", "curves.csv", "summary.csv")
+    timed = ("metrics.json", "curves.csv", "summary.csv", "report.html")
     kept = {name: path.read_bytes() for name, path in files.items() if not name.startswith(("logs/", "benchmarks/"))}
     return {name: b"" if name.endswith(timed) else data for name, data in kept.items()} | {"metrics": project.metrics()}
 
@@ -52,7 +52,7 @@ def test_every_kind_of_file_is_made_again_as_it_was(finished, tmp_path):
     before, top = content(project), results(project)
     kinds = {path.name if path.suffix != ".png" else ".png": path for path in top.rglob("*.*") if path.is_file()}
     harmed = {path.relative_to(top): path for name, path in kinds.items() if not name.endswith((".log", ".tsv"))}
-    assert {".h5", ".pt", ".json", ".csv", ".png"} == {path.suffix for path in harmed}
+    assert {".h5", ".pt", ".json", ".csv", ".png", ".html"} == {path.suffix for path in harmed}
     for number, path in enumerate(harmed.values()):
         (os.remove, cut, flip)[number % 3](path)
     said = mended(project)

@@ -17,7 +17,11 @@ from poolflow.study.config import check, load_schema
 
 KINDS = ("tables", "figures")
 EVERY = [(kind, name) for kind in KINDS for name in plugins.names(kind)]
-READS = [(kind, name, need) for kind, name in EVERY for need in plugins.literals(kind, name)["NEEDS"]]
+# The toy study has one data set and two strategies; a figure of five data sets has tests of its own.
+OF_TOY = [
+    (kind, name) for kind, name in EVERY if plugins.literals(kind, name).get("AT_LEAST", {}).get("datasets", 1) == 1
+]
+READS = [(kind, name, need) for kind, name in OF_TOY for need in plugins.literals(kind, name)["NEEDS"]]
 DIGITS = {"study": "small", "datasets": ["digits"], "initial_pools": ["random", "kmeans"], "strategies": ["entropy"]}
 # What a table or a figure may ask for: the method, its arguments, and the need that it stands for.
 METHODS = {
@@ -75,7 +79,9 @@ def test_literals_are_those_that_the_workflow_knows(kind, name):
     assert len(set(facts["NEEDS"])) == len(facts["NEEDS"])
     assert all(isinstance(least, int) and least > 0 for least in facts.get("AT_LEAST", {}).values())
     assert facts.get("PIXELS", True) is True
-    assert set(plugins.parameters(kind, name)) <= set(load_schema()["properties"]["figures"]["properties"])
+    keys = [load_schema()["properties"][key]["properties"] for key in ("figures", "statistics")]
+    assert set(plugins.parameters(kind, name)) <= {*keys[0], *keys[1]}
+    assert not set(keys[0]) & set(keys[1])
     if kind == "figures":
         assert ("VIEWS" in facts) == ("{view}" in facts["FILE"])
         assert re.fullmatch(r"[a-z0-9_/{}]+", facts["FILE"])
@@ -101,19 +107,20 @@ def test_everything_that_a_study_has_is_made_of_something_and_of_some_of_it_the_
 @pytest.mark.parametrize("kind", KINDS)
 def test_the_toy_study_has_them_all_and_its_files_are_all_that_is_read(toy, kind):
     found = toy.study()
-    assert {plugin for plugin, _ in reports.wanted(found, kind).values()} == set(plugins.names(kind))
+    assert {(kind, plugin) for plugin, _ in reports.wanted(found, kind).values()} == {
+        of for of in OF_TOY if of[0] == kind
+    }
     files = {f"<results>/{path.relative_to(toy.root)}" for path in toy.root.rglob("*.*")}
     for path in paths(found, kind):
         assert files.issuperset(file for file in reports.inputs(found, kind, path) if not file.endswith(".csv"))
 
 
-@pytest.mark.parametrize(("kind", "name"), EVERY)
+@pytest.mark.parametrize(("kind", "name"), OF_TOY)
 def test_inputs_are_exactly_what_is_read(toy, kind, name, monkeypatch):
     """A file that is not an input may not be there yet; one that is not read would make for reruns."""
     path = paths(toy.study(), kind, name)[0]
     inputs = {file.removeprefix("<results>/") for file in reports.inputs(toy.study(), kind, path)}
-    for file in inputs & CSV:
-        toy.table(file.removesuffix(".csv"))
+    toy.tables_of(toy.study(), kind, path)
     read = set()
 
     def noted(function):
@@ -138,7 +145,7 @@ def test_a_plugin_that_reads_what_its_needs_do_not_name_is_told_so(toy, kind, na
     results = Results(SimpleNamespace(__name__="mine", NEEDS=needs), f"{toy.root}/", config)
     message = rf"^mine reads {need}, which is not in its NEEDS {re.escape(repr(needs))}$"
     with pytest.raises(StageError, match=message):
-        module.table(results) if kind == "tables" else module.draw(results, **config["settings"])
+        getattr(module, {"tables": "table", "figures": "draw"}[kind])(results, **config["settings"])
 
 
 @pytest.mark.parametrize("need", METHODS)
@@ -174,7 +181,7 @@ def test_an_axis_that_no_need_has_is_named(toy, axis):
 
 
 @pytest.mark.parametrize("ending", ["png", "svg"])
-@pytest.mark.parametrize("name", plugins.names("figures"))
+@pytest.mark.parametrize("name", [name for kind, name in OF_TOY if kind == "figures"])
 def test_a_figure_has_the_same_bytes_each_time(toy, name, ending):
     path = paths(toy.study(), "figures", name)[0]
     contents = []
@@ -193,6 +200,7 @@ def test_a_figure_has_the_same_bytes_each_time(toy, name, ending):
 @pytest.mark.parametrize("name", plugins.names("tables"))
 def test_a_table_has_the_same_bytes_each_time_and_begins_with_its_data_set(toy, name):
     contents = []
+    toy.tables_of(toy.study(), "tables", name)
     for _ in range(2):
         contents.append(report(toy.study(), toy.root, "tables", name).read_bytes())
     assert contents[0] == contents[1]
@@ -230,7 +238,10 @@ def test_two_figures_of_one_file_are_named(monkeypatch):
 
 # Which of them a study has
 
-TABLES = {"curves", "summary", "hard_classes", "overlap", "overlap_cycles", "pool_classes", "pools"}
+FOLLOWED = {"acquired", "acquired_classes", "class_accuracy", "hard_classes"}
+PAIRED = {"overlap", "overlap_cycles", "pool_tests"}
+TABLES = {"curves", "summary", "pool_classes", "pools", "scores"} | FOLLOWED | PAIRED
+COMPARED = {"differences", "label_savings", "overlap_strategies", "strategy_tests"}  # from two strategies on
 CLUSTERED = {"clusters", "clusters_summary"}
 
 
@@ -245,6 +256,13 @@ def figures(study):
 def test_what_a_study_of_digits_has():
     assert set(paths(study(), "tables")) == TABLES | CLUSTERED
     assert paths(study(), "figures") == [
+        *("digits/small_cnn/acquired/random", "digits/small_cnn/acquired/kmeans"),
+        *(
+            "digits/small_cnn/acquired/random_simclr",
+            "digits/small_cnn/acquired/kmeans_simclr",
+            "digits/small_cnn/areas",
+        ),
+        *("digits/small_cnn/class_accuracy/random", "digits/small_cnn/class_accuracy/kmeans"),
         *("digits/pools/first_random", "digits/pools/first_kmeans"),
         *("digits/small_cnn/by_strategy", "digits/small_cnn/by_pool", "digits/small_cnn/overlap_cycles"),
         *("digits/pools/histograms", "digits/pools/tsne_simclr", "digits/pools/overlap"),
@@ -253,14 +271,29 @@ def test_what_a_study_of_digits_has():
 
 def test_one_initial_pool_shares_nothing_with_another():
     found = study(initial_pools=["random"])
-    assert set(paths(found, "tables")) == TABLES - {"overlap", "overlap_cycles"}  # and there are no clusters
-    assert figures(found) == {"contact_sheet": 1, "learning_curves": 2, "pool_classes": 1}
+    assert set(paths(found, "tables")) == TABLES - PAIRED  # and there are no clusters
+    followed = {"acquired_classes": 1, "areas": 1, "class_accuracy": 1}
+    assert figures(found) == {"contact_sheet": 1, "learning_curves": 2, "pool_classes": 1} | followed
+
+
+def test_strategies_are_compared_from_two_on_and_with_random_where_it_is():
+    found = study(strategies=["entropy", "margin"])
+    assert set(paths(found, "tables")) - TABLES - CLUSTERED == {"overlap_strategies", "penalty", "strategy_tests"}
+    mine = {"entropy": None, "mine": {"strategy": "random"}}
+    found = study(strategies=mine)
+    assert set(paths(found, "tables")) - TABLES - CLUSTERED == COMPARED | {"penalty"}
+    assert settings(found, "tables", "strategy_tests")["settings"]["reference"] == "mine"
+    assert settings(found, "tables", "pool_tests")["settings"]["reference_pool"] == "random"
+    assert "penalty" not in paths(study(strategies=mine, seeds=[0]), "tables")
+    other = study(strategies=mine, statistics={"reference": "entropy"})
+    assert settings(other, "tables", "strategy_tests")["settings"]["reference"] == "entropy"
 
 
 def test_without_cycles_nothing_is_followed_over_them():
     found = study(cycles=0)
-    assert set(paths(found, "tables")) == (TABLES | CLUSTERED) - {"hard_classes", "overlap_cycles"}
-    assert set(figures(study())) - set(figures(found)) == {"overlap_cycles"}
+    assert set(paths(found, "tables")) == (TABLES | CLUSTERED) - FOLLOWED - {"overlap_cycles"}
+    gone = {"overlap_cycles", "acquired_classes", "acquired_map", "areas", "class_accuracy"}
+    assert set(figures(study())) - set(figures(found)) == gone
 
 
 def test_without_a_task_that_gives_clusters_there_is_nothing_of_them():
@@ -290,7 +323,8 @@ def test_features_have_no_sheets(tmp_path):
 def test_a_data_set_without_images_at_all_has_no_sheet():
     rows = {"rows": {"dataset": "features", "path": "rows.npz"}}
     found = study(datasets=rows, learners={"linear": None}, initial_pools=["random"])
-    assert figures(found) == {"learning_curves": 2, "pool_classes": 1}
+    followed = {"acquired_classes": 1, "areas": 1, "class_accuracy": 1}
+    assert figures(found) == {"learning_curves": 2, "pool_classes": 1} | followed
 
 
 CELLS = {"cells": {"dataset": "image_folder", "path": "cells"}, "digits": None}
@@ -312,6 +346,7 @@ def test_what_to_label_is_of_data_sets_whose_files_have_names(cycles):
 def test_several_learners_share_what_is_of_the_initial_pools():
     one, two = study(), study(learners=["small_cnn", "mlp"])
     assert {plugin: number - figures(one)[plugin] for plugin, number in figures(two).items()} == {
+        **{"acquired_classes": 2, "acquired_map": 2, "areas": 1, "class_accuracy": 2},
         **{"contact_sheet": 0, "learning_curves": 2, "overlap_cycles": 1},
         **{"pool_classes": 0, "pool_map": 0, "pool_overlap": 0},
     }
@@ -384,7 +419,8 @@ def test_a_job_is_given_what_it_reads_and_nothing_else():
         assert settings(one, "tables", table) != settings(more, "tables", table)
     for table in ("pools", "pool_classes", "overlap", "clusters", "clusters_summary"):
         assert settings(one, "tables", table) == settings(more, "tables", table)
-    of_strategies = paths(one, "figures", "learning_curves") + paths(one, "figures", "overlap_cycles")
+    followed = ["learning_curves", "overlap_cycles", "acquired_classes", "acquired_map", "areas", "class_accuracy"]
+    of_strategies = [path for name in followed for path in paths(one, "figures", name)]
     for path in paths(one, "figures"):
         same = settings(one, "figures", path) == settings(more, "figures", path)
         assert same == (path not in of_strategies)

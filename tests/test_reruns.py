@@ -3,12 +3,32 @@
 import os
 
 import pytest
+import yaml
 from conftest import TINY
 
 FIGURES = {"figures/digits/small_cnn/by_strategy.png", "figures/digits/small_cnn/by_pool.png"}
-ANALYSIS = FIGURES | {"curves.csv", "summary.csv", "hard_classes.csv"}
-ANALYSIS |= {"overlap_cycles.csv", "figures/digits/small_cnn/overlap_cycles.png"}
 POOLS = ("random", "kmeans")
+OF_LEARNER = "figures/digits/small_cnn"
+
+
+def followed(pool):
+    """Return the figures of what the strategies did from an initial pool."""
+    return {f"{OF_LEARNER}/acquired/{pool}.png", f"{OF_LEARNER}/class_accuracy/{pool}.png"} | acquired_map(pool)
+
+
+def acquired_map(pool):
+    return {f"{OF_LEARNER}/acquired/{pool}_simclr.png"}
+
+
+ANALYSIS = FIGURES | {"curves.csv", "summary.csv", "hard_classes.csv", "scores.csv", "class_accuracy.csv"}
+ANALYSIS |= {"strategy_tests.csv", "pool_tests.csv", "differences.csv", "label_savings.csv"}
+ANALYSIS |= {"acquired.csv", "acquired_classes.csv", "overlap_cycles.csv", "overlap_strategies.csv"}
+ANALYSIS |= {
+    f"{OF_LEARNER}/{name}.png"
+    for name in ("areas", "difference_to_random", "label_savings", "overlap_cycles", "overlap_strategies")
+}
+ANALYSIS = ANALYSIS.union(*map(followed, POOLS))
+PENALTY = {"penalty.csv", "figures/penalty.png"}  # from two seeds on
 NEEDS = {"random": [], "entropy": ["probs"], "coreset": ["features"], "sharpened": ["probs"], "margin": ["probs"]}
 NEEDS |= {"dbal": ["mc_probs"], "variation_ratio": ["ensemble_probs"], "learning_loss": ["predicted_loss"]}
 NEEDS |= {"badge": ["probs", "features"], "emoc": [], "svm_distance": ["features"]}
@@ -54,7 +74,7 @@ def chains(strategies, **options):
 
 STRATEGIES = tuple(TINY["strategies"])
 OTHER_KINDS = ("dbal", "variation_ratio", "learning_loss")
-WHOLE = {"digits/dataset.h5", "digits/pool/seed0.h5"} | ANALYSIS | REPORTS
+WHOLE = {"report.html", "digits/dataset.h5", "digits/pool/seed0.h5"} | ANALYSIS | REPORTS
 WHOLE |= pretext("simclr", *SIMCLR) | pretext("kmeans", "clusters.h5")
 WHOLE |= chains(STRATEGIES).union(*(cycle0(pool) | labeled0(pool) for pool in POOLS))
 
@@ -109,6 +129,7 @@ def change_the_machine(project):
         path.write_text(path.read_text() + "\n\nADDED = 1\n")
 
 
+COMPARED = {"strategy_tests.csv", "pool_tests.csv", "label_savings.csv", f"{OF_LEARNER}/label_savings.png"}
 EDITS = {
     "nothing": (lambda p: None, set()),
     "a comment in a strategy": (lambda p: p.edit(strategy("entropy"), "def select", "# why\ndef select"), set()),
@@ -180,7 +201,7 @@ EDITS = {
         lambda p: p.configure(initial_pools={"random": None, "kmeans": None, "five": {"initial_pool": "random"}}),
         (cycle0("five") | labeled0("five") | ANALYSIS).union(
             *(chain("five", s) for s in STRATEGIES),
-            POOL_TABLES | MAP | {"figures/digits/pools/first_five.png"},
+            POOL_TABLES | MAP | {"figures/digits/pools/first_five.png"} | followed("five"),
         ),
     ),
     "code of an initial pool": (
@@ -203,7 +224,7 @@ EDITS = {
         lambda p: p.configure(strategies=TINY["strategies"] | {"coreset": {"pretext": "simclr"}}),
         chains(["coreset"], predict=False) | ANALYSIS,
     ),
-    "a seed more": (add_seed, SEED1 | ANALYSIS),
+    "a seed more": (add_seed, (SEED1 | ANALYSIS | PENALTY).difference(*map(acquired_map, POOLS))),
     "a cycle more": (
         lambda p: p.configure(cycles=3),
         chains(STRATEGIES, cycles=[3])
@@ -218,7 +239,7 @@ EDITS = {
     ),
     "the title of the figures": (lambda p: p.configure(figures={"title": "Digits"}), FIGURES),
     "code of a figure": (
-        lambda p: p.edit("workflow/poolflow/figures/learning_curves.py", "height=2.6", "height=3"),
+        lambda p: p.edit("workflow/poolflow/figures/learning_curves.py", "STEEP = 0.6", "STEEP = 0.5"),
         FIGURES,
     ),
     "the resolution of the figures": (
@@ -229,6 +250,15 @@ EDITS = {
         lambda p: p.edit("workflow/poolflow/tables/overlap.py", "common / len", "1 * common / len"),
         {"overlap.csv", "figures/digits/pools/overlap.png"},
     ),
+    "the report": (
+        lambda p: p.edit("workflow/poolflow/reporting/content.py", "SIDE = 40", "SIDE = 41"),
+        {"report.html"},
+    ),
+    "the page of the report": (
+        lambda p: p.edit("workflow/poolflow/reporting/page.css", "max-width: 72rem", "max-width: 70rem"),
+        {"report.html"},
+    ),
+    "what is compared": (lambda p: p.configure(statistics={"alpha": 0.1}), COMPARED),
     "modules moved and called otherwise": (move_modules, set()),
     "the machine": (change_the_machine, set()),
     "a learner": (
@@ -257,8 +287,17 @@ def test_an_edit_reruns_what_depends_on_it(finished, tmp_path, edit):
     # The copy is the edit "the whole folder copied elsewhere" as well.
     project = finished.copy(tmp_path / "copy elsewhere")
     change, expected = EDITS[edit]
+    before = asked(project)
     change(project)
-    assert project.planned() == expected
+    # The report shows the config, the tables and the figures.
+    shown = asked(project) != before or any(path.endswith((".png", "s.csv", "y.csv")) for path in expected)
+    assert project.planned() == expected | ({"report.html"} if shown else set())
+
+
+def asked(project):
+    """Return the study's config, but for where its data lie."""
+    config = yaml.safe_load((project.folder / "config.yaml").read_text())
+    return {key: value for key, value in config.items() if key != "data_root"}
 
 
 def test_a_strategy_that_uses_the_network_follows_its_code_and_settings(finished, tmp_path):
@@ -267,7 +306,8 @@ def test_a_strategy_that_uses_the_network_follows_its_code_and_settings(finished
     project.configure(initial_pools=["random"], strategies=TINY["strategies"] | emoc)
     project.snakemake("--cores", "2")
     assert project.planned() == set()
-    analysis = {path for path in ANALYSIS if "overlap_cycles" not in path}  # there is one initial pool
+    one = ("overlap_cycles", "pool_tests", "kmeans", "_simclr")  # there is one initial pool, by no pretext task
+    analysis = {path for path in ANALYSIS | {"report.html"} if not any(word in path for word in one)}
     with_emoc = {path for path in RETRAINED - ANALYSIS if "kmeans" not in path} | chain("random", "emoc") | analysis
     for path, old, new in (
         ("networks/small_cnn.py", "nn.MaxPool2d(2)", "nn.AvgPool2d(2)"),

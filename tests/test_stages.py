@@ -199,7 +199,11 @@ SELECT = {"parameters": {}, "seed": 0, "threads": 1}
         ("predict", PREDICT, ["torch._dynamo", "torchvision", "pandas", "sklearn"]),
         ("initial_pool", SELECT | {"initial_pool": "random", "size": 10}, ["torch", "pandas", "sklearn"]),
         ("table", CURVES, ["torch", "sklearn", "matplotlib"]),
-        ("figure", DRAW | {"settings": {"metric": "test_accuracy", "title": ""}}, ["torch", "sklearn"]),
+        (
+            "figure",
+            DRAW | {"settings": {"metric": "test_accuracy", "title": "", "limits": [], "bands": True}},
+            ["torch", "sklearn"],
+        ),
     ],
 )
 def test_a_stage_imports_only_what_it_needs(stage, study, inputs, tmp_path, name, config, forbidden):

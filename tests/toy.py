@@ -86,13 +86,21 @@ class Toy:
         return check(CONFIG | changes)
 
     def table(self, name, **changes):
-        """Make a table; return what its file says."""
-        return pd.read_csv(report(self.study(**changes), self.root, "tables", name))
+        """Make a table, and those that it is made of; return what its file says."""
+        study = self.study(**changes)
+        self.tables_of(study, "tables", name)
+        return pd.read_csv(report(study, self.root, "tables", name))
+
+    def tables_of(self, study, kind, path):
+        """Make the tables that a table or a figure is made of, and those that these are made of."""
+        for file in reports.inputs(study, kind, path):
+            if file.endswith(".csv"):
+                name = file.removeprefix("<results>/").removesuffix(".csv")
+                self.tables_of(study, "tables", name)
+                report(study, self.root, "tables", name)
 
     def figure(self, path, ending="png", **changes):
         """Make a figure, and the tables that it is made of; return its path."""
         study = self.study(**changes)
-        for file in reports.inputs(study, "figures", path):
-            if file.endswith(".csv"):
-                report(study, self.root, "tables", file.removeprefix("<results>/").removesuffix(".csv"))
+        self.tables_of(study, "figures", path)
         return report(study, self.root, "figures", path, ending)

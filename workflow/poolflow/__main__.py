@@ -10,6 +10,8 @@ COMMANDS = {
     "run": "running.door",
     "plan": "running.forecast",
     "repair": "running.repair",
+    "status": "running.status",
+    "report": "reporting.command",
     "catalogue": "study.catalogue",
 }
 

@@ -11,14 +11,17 @@ from poolflow.data.labeled import check_rows, read_labeled
 from poolflow.job import Damaged, StageError
 
 COLUMNS = {"clustering": "pretext", "embedding": "pretext"}  # where a table has the name of a wildcard elsewhere
-TEXT = ["dataset", "learner", "initial_pool", "other_pool", "strategy", "variant", "class", "pretext", "file", "label"]
+TEXT = [
+    *("dataset", "learner", "initial_pool", "other_pool", "strategy", "other_strategy", "variant", "class", "pretext"),
+    *("file", "label", "score", "family", "missing", "verdict", "sentence"),
+]
 
 
 AXES = {
     "datasets": ["dataset"],
     "learners": ["learner"],
     "initial_pools": ["initial_pool", "other_pool"],
-    "strategies": ["strategy"],
+    "strategies": ["strategy", "other_strategy"],
     "seeds": ["seed"],
 }  # the columns of a table that have the names of an axis
 
@@ -123,9 +126,9 @@ class Results:
             return pool.candidates.read(file, rows)
 
     def file_names(self, dataset):
-        """Return the path of each training image of a data set that has them, (N,) of str."""
+        """Return the path of each training image of a data set, (N,) of str; None where it has none."""
         with store.read(f"{self._folder('pools')}{paths.dataset(dataset)}") as file:
-            return file["train/names"].asstr()[:]
+            return file["train/names"].asstr()[:] if "names" in file["train"] else None
 
     def initial_pool(self, dataset, name, seed, pool, count=None):
         """Return the rows (L,) int64 that an initial pool chose of a `pool`, in the order chosen."""

@@ -3,6 +3,7 @@
 import os
 import re
 import sys
+import time
 from functools import partial
 from pathlib import Path
 from shlex import quote
@@ -11,7 +12,7 @@ from shlex import quote
 FOLDERS = ("", str(Path.cwd()), str(workflow.basedir))
 sys.path[:] = [f"{workflow.basedir}/workflow", *(path for path in sys.path if path not in FOLDERS)]
 
-from poolflow.running import pace, warm
+from poolflow.running import ending, pace, warm
 from poolflow.running.gpus import visible
 from poolflow.study import chains, checks, files, plugins, reports, settings
 from poolflow.study.config import ConfigError, as_written, check
@@ -98,6 +99,14 @@ onstart:
         if damaged := repair.damaged_inputs(workflow.dag):
             how = f"is not what its job wrote; {how_to_repair()} makes it again, with the same results"
             stop("\n".join(f"{path} {how}" for path in damaged))
+
+
+STARTED = time.time()
+
+
+onsuccess:
+    if not workflow.remote_exec:
+        print(*ending.lines(f"results/{STUDY['study']}", STARTED), sep="\n", file=sys.stderr, flush=True)
 
 
 pathvars:

@@ -6,7 +6,7 @@ rule table:
     input:
         lambda w: reports.inputs(STUDY, "tables", w.table),
     output:
-        "<results>/{table}.csv",
+        report("<results>/{table}.csv", category="Tables", caption="../report/table.rst"),
     log:
         "<logs>/{table}.log",
         cost="<benchmarks>/{table}.tsv",
@@ -27,16 +27,16 @@ rule table:
 
 
 rule figure:
-    """A figure of the results, by the plugin that draws it; as .svg for whoever asks for that."""
+    """A figure of the results, by the plugin that draws it; as .svg or .pdf for whoever asks for that."""
     input:
         lambda w: reports.inputs(STUDY, "figures", w.figure),
     output:
-        "<results>/figures/{figure}.{format}",
+        report("<results>/figures/{figure}.{format}", category="Figures", caption="../report/figure.rst"),
     log:
         "<logs>/figures/{figure}.{format}.log",
         cost="<benchmarks>/figures/{figure}.{format}.tsv",
     wildcard_constraints:
-        format="png|svg",
+        format="png|svg|pdf",
     conda:
         "../../envs/analysis.yaml"
     threads: 1
@@ -79,3 +79,29 @@ rule tsne:
         "python -m poolflow tsne --name {wildcards.dataset}/pretext/{wildcards.task}/seed{wildcards.seed}"
         " --config {params.cfg:q} --code {params.code} --pool {input.pool} --features {input.features}"
         " --labeled {input.labeled} --out {output} --cost {log.cost} 2> {log[0]}"
+
+
+rule report:
+    """The report: the answers, the curves and what was asked for, in one HTML file."""
+    input:
+        expand("<results>/{table}.csv", table=TABLES),
+        expand("<results>/figures/{figure}.png", figure=FIGURES),
+    output:
+        "<results>/report.html",
+    log:
+        "<logs>/report.log",
+        cost="<benchmarks>/report.tsv",
+    conda:
+        "../../envs/analysis.yaml"
+    threads: 1
+    resources:
+        mem_mb=lambda w, attempt: attempt * 2000,
+        runtime=lambda w, attempt: attempt * 30,
+    params:
+        code=lambda w: reports.report_code(),
+        cfg=lambda w: reports.report_settings(STUDY, config),
+    message:
+        "report.html"
+    shell:
+        "python -m poolflow study_report --name report --config {params.cfg:q} --code {params.code} --out {output}"
+        " --cost {log.cost} 2> {log[0]}"

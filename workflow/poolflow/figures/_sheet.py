@@ -1,45 +1,55 @@
-"""A sheet of the images that a labelled set's last cycle chose first, and those it chose last."""
+"""A sheet of the images that a cycle chose, in the order chosen; of many the first and the last."""
 
 import numpy as np
 from matplotlib.figure import Figure
 
-ROWS, COLUMNS = 4, 12
+COLUMNS = 12
+MOST = 240  # images on a sheet
 SIDE = 72  # pixels of an image on the sheet, about
-GAP, LINE, HEAD, MARGIN = 8, 14, 30, 12  # pixels: between images, for a class name, for a heading, around all
+GAP, LINE, HEAD, MARGIN = 8, 14, 30, 12  # pixels: between images, for a line of text, for a heading, around all
+LETTERS = 14  # of a name above or below an image
 DPI = 100
 
 
 def sheet(results, pool, rows, chain):
-    """Return a figure of up to four rows of the images that pool `rows` (L,) begin with, and up to four of the last.
+    """Return a figure of the images of pool `rows` (L,), of more than 240 the first and the last 120.
 
-    An image without a label has its rank, as in `to_label.csv`. `chain` are the names for the headings, `pool` is that
-    of the first seed.
+    Above an image stands its class, or without a label its rank, as in `to_label.csv`; below it its file, where the
+    data set knows it. `chain` are the names for the headings, `pool` is that of the first seed.
     """
     dataset, seed = results.names["dataset"], results.seeds[0]
-    half = min(ROWS * COLUMNS, -(-len(rows) // 2))
     ranks = np.arange(len(rows))
-    blocks = {"first": ranks[:half], "last": ranks[half:][-half:]}
-    if len(rows) == 1:
-        del blocks["last"]
+    source = f"{dataset}, seed {seed}: {', '.join(chain)}"
+    if len(rows) <= MOST:
+        blocks = {f"{source}, the {len(rows)} images chosen, in this order": ranks}
+    else:
+        half, left = MOST // 2, len(rows) - MOST
+        blocks = {
+            f"{source}, the first {half} of {len(rows)} images chosen": ranks[:half],
+            f"{source}, the last {half}; {left} between are not shown": ranks[-half:],
+        }
     images = [results.images(dataset, pool, rows[block]) for block in blocks.values()]
     classes = pool.classes[rows]
     names = [
         [pool.names[classes[rank]] if classes[rank] >= 0 else f"{rank + 1}: no label" for rank in block]
         for block in blocks.values()
     ]
-    source = f"{dataset}, seed {seed}: {', '.join(chain)}"
-    titles = [f"{source}, the {len(block)} images chosen {which}" for which, block in blocks.items()]
-    return drawn(images, names, titles)
+    files = results.file_names(dataset)
+    below = None
+    if files is not None:
+        below = [[files[pool.candidates.indices[rows[rank]]] for rank in block] for block in blocks.values()]
+    return drawn(images, names, list(blocks), below)
 
 
-def drawn(images, names, titles):
+def drawn(images, names, titles, below=None):
     """Return the figure of blocks of images, each (n, height, width, 1 or 3) uint8 with n class names and a title.
 
-    A small image is enlarged by a whole number and a large one loses whole rows and columns, so nothing is blurred.
+    `below` are n file names a block, or None. A small image is enlarged by a whole number and a large one loses whole
+    rows and columns, so nothing is blurred.
     """
     images = [scale(part) for part in images]
     height, width = images[0].shape[1:3]
-    cell = (height + GAP + LINE, max(width, SIDE) + GAP)
+    cell = (height + GAP + LINE * (1 + (below is not None)), max(width, SIDE) + GAP)
     lines = [-(-len(part) // COLUMNS) for part in images]
     canvas = np.full(
         (2 * MARGIN + len(images) * HEAD + sum(lines) * cell[0], 2 * MARGIN + COLUMNS * cell[1], 3), 255, np.uint8
@@ -50,17 +60,25 @@ def drawn(images, names, titles):
         figure.text(x / canvas.shape[1], 1 - y / canvas.shape[0], text, va="bottom", parse_math=False, **style)
 
     top = MARGIN
-    for part, labels, line_count, title in zip(images, names, lines, titles, strict=True):
+    for block, (part, labels, line_count, title) in enumerate(zip(images, names, lines, titles, strict=True)):
         write(title, MARGIN, top + HEAD - 6, fontsize=10)
         top += HEAD
         for position, (image, label) in enumerate(zip(part, labels, strict=True)):
             row, column = divmod(position, COLUMNS)
             y, x = top + row * cell[0] + LINE, MARGIN + column * cell[1]
             canvas[y : y + height, x : x + width] = image
-            write(label if len(label) <= 13 else label[:12] + "…", x, y - 1, fontsize=6.5)
+            write(middle(label), x, y - 1, fontsize=6.5)
+            if below is not None:
+                write(middle(below[block][position]), x, y + height + LINE - 2, fontsize=5.5, color="0.35")
         top += line_count * cell[0]
     figure.figimage(canvas, zorder=-1)
     return figure
+
+
+def middle(text):
+    """Return a text that is at most as wide as an image, without its middle where it is longer."""
+    half = LETTERS // 2
+    return text if len(text) <= LETTERS else f"{text[: half - 1]}…{text[-half:]}"
 
 
 def scale(images):

@@ -1,4 +1,4 @@
-"""Contact sheet of an initial pool: the images that it chose first, and those it chose last, in the first seed."""
+"""Contact sheet of an initial pool: the images that it chose in the first seed, in that order."""
 
 from poolflow.figures._sheet import sheet
 

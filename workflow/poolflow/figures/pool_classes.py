@@ -8,6 +8,8 @@ import numpy as np
 import seaborn as sns
 from matplotlib.ticker import MaxNLocator
 
+from poolflow.figures._style import grid_of, shorten
+
 NEEDS = ("pool_classes.csv",)
 FILE = "{dataset}/pools/histograms"
 NAMED = 40  # classes that are named on the axis; more are sorted by count
@@ -29,8 +31,7 @@ def histograms(table, dataset):
     wide = classes > 15
     names = [shorten(name) for name in table["class"].unique()]
     turned = classes <= NAMED and max(map(len, names)) * classes > (60 if wide else 36)
-    columns = min(2 if wide or len(pools) == 4 else 3, len(pools))
-    rows = -(-len(pools) // columns)
+    rows, columns = (-(-len(pools) // 2), min(2, len(pools))) if wide else grid_of(len(pools))
     figure, panels = plt.subplots(
         rows,
         columns,
@@ -49,7 +50,8 @@ def histograms(table, dataset):
         whiskers = counts["std"] if seeds > 1 else None
         panel.bar(at, counts["mean"], width=0.85, color=sns.color_palette("colorblind")[0], linewidth=0)
         panel.errorbar(at, counts["mean"], yerr=whiskers, fmt="none", **error)
-        panel.step(at, counts["random"], where="mid", color=sns.color_palette("colorblind")[1], linewidth=1.2)
+        if counts["random"].sum():  # not where no image has a label
+            panel.step(at, counts["random"], where="mid", color=sns.color_palette("colorblind")[1], linewidth=1.2)
         panel.set_title(pool)
         panel.set_xlim(-0.6, len(counts) - 0.4)
         panel.grid(axis="x", visible=False)
@@ -58,19 +60,16 @@ def histograms(table, dataset):
             panel.set_xlabel("classes, sorted by their number of images")
         else:
             panel.set_xticks(at, names, rotation=90 if turned else 0, fontsize=6.5 if turned else 8)
+            panel.set_xlabel("class")
     for panel in panels.flat[len(pools) :]:
         panel.set_visible(False)
     panels[0, 0].set_ylim(bottom=0)
     for panel in panels[:, 0]:
         panel.set_ylabel("images")
-    number = f"{table['count'].sum() / (len(pools) * seeds):g}"
+    number = f"{table['count'].sum() / (len(pools) * seeds):.3g}"
     spread = f"mean ± std over {seeds} seeds" if seeds > 1 else "1 seed"
     likewise = ", sorted likewise" if classes > NAMED else ""
     title = f"{dataset}: classes of the initial pools of {number} labelled images, {spread}"
-    figure.suptitle(f"{title}\n(line: a random pool on average{likewise})", fontsize=9)
+    line = f"(line: a random pool on average{likewise})" if statistics["random"].sum() else "(no image has a label yet)"
+    figure.suptitle(f"{title}\n{line}", fontsize=9)
     return figure
-
-
-def shorten(name, length=14):
-    """Return a class name of at most `length` characters."""
-    return name if len(name) <= length else name[: length - 1] + "…"

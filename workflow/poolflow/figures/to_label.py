@@ -1,4 +1,4 @@
-"""What to label next: the images that a strategy asks for in the last cycle, first and last, in the first seed."""
+"""What to label next: the images that a strategy asks for in the last cycle, in that order, in the first seed."""
 
 from poolflow.figures._sheet import sheet
 

@@ -18,14 +18,12 @@ one, are free.
 """
 
 import csv
-import heapq
 import logging
 import os
 import re
-from collections import Counter, defaultdict
+from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
-from statistics import linear_regression, median
 from types import SimpleNamespace
 from unittest import mock
 
@@ -34,8 +32,10 @@ from snakemake.api import WorkflowApi
 from snakemake.logging import logger
 from snakemake_interface_logger_plugins.common import LogEvent
 
+from poolflow.repetitions import comparisons_of, in_words
 from poolflow.running.door import options_of
 from poolflow.running.gpus import visible
+from poolflow.running.history import Earlier, History, duration, number, schedule
 
 WILDCARDS = {"seed": "[0-9]+", "cycle": "[0-9]+", "initial_pool": "[^/+]+", "chain": "[^/]+(?:/[^/]+)?", "figure": ".+"}
 # What Snakemake's reasons begin with, the first that holds, and the word for it here.
@@ -50,14 +50,6 @@ REASONS = {
     "Input files updated by another job": "follows",
     "Software environment definition has changed": "software changed",
 }
-# The names that each further look for similar jobs leaves out; the study counts as one.
-LOOKS = (
-    (),
-    ("seed", "cycle"),
-    ("study", "seed", "cycle"),
-    ("study", "seed", "cycle", "initial_pool", "chain"),
-)
-LINE = 3  # cycles that a line needs
 COLUMNS = ("rule", "jobs", "why", "CPU time", "GPU time", "memory", "disk", "earlier jobs")
 
 
@@ -72,18 +64,6 @@ class Planned:
     threads: int
     why: str
     gpu: bool
-
-
-@dataclass(frozen=True)
-class Earlier:
-    """A job that ran. Seconds of wall and CPU time, peak memory and size of the outputs in bytes, None if unknown."""
-
-    rule: str
-    names: tuple
-    seconds: float
-    cpu: float
-    memory: float
-    size: float
 
 
 class DryRun(logging.Filter):
@@ -131,7 +111,7 @@ def why(reason):
 def dry_run(arguments):
     """Return what Snakemake would do: `jobs`, in an order in which they can run, the outputs of a cache, `cached`.
 
-    Further its `rules` and its `dag`. Raises SystemExit, Snakemake having said why, when it cannot plan.
+    Further its `rules`, its `dag` and the `study`. Raises SystemExit, Snakemake having said why, when it cannot plan.
     """
     seen, workflows = DryRun(), []
     dag = WorkflowApi.dag
@@ -149,7 +129,9 @@ def dry_run(arguments):
             raise
     finally:
         logger.removeFilter(seen)
-    return SimpleNamespace(jobs=seen.jobs, cached=seen.cached, rules=workflows[0].rules, dag=workflows[0].dag)
+    (workflow,) = workflows
+    study = workflow.globals["STUDY"]
+    return SimpleNamespace(jobs=seen.jobs, cached=seen.cached, rules=workflow.rules, dag=workflow.dag, study=study)
 
 
 def rule_files(rules):
@@ -203,96 +185,9 @@ def matching(path):
     return re.compile("".join(parts))
 
 
-def number(text):
-    """Return a number of a benchmark file, None for what was not measured."""
-    try:
-        return float(text)
-    except ValueError:
-        return None
-
-
 def size_of(path):
     """Return the bytes of a file, None if there is none."""
     return os.path.getsize(path) if os.path.exists(path) else None
-
-
-class History:
-    """Earlier jobs, found by what they have in common with a planned one."""
-
-    def __init__(self, jobs):
-        self.found = defaultdict(list)
-        for job in jobs:
-            for key in looks(job):
-                self.found[key].append(job)
-        self.known = {}
-
-    def estimate(self, job, quantity):
-        """Return (value, own, alike or rule, the earlier jobs behind it); (None, "unknown", ()) without any."""
-        cycle = dict(job.names).get("cycle")
-        for look, key in enumerate(looks(job)):
-            kind = "own" if look == 0 else "alike" if key[1:] else "rule"
-            at = None if cycle is None or kind == "rule" else int(cycle)
-            if (key, at, quantity) not in self.known:
-                self.known[key, at, quantity] = expected(self.found.get(key, ()), at, quantity)
-            value, behind = self.known[key, at, quantity]
-            if value is not None:
-                return value, kind, behind
-        return None, "unknown", ()
-
-
-def looks(job):
-    """Return what to look for similar jobs by, the most similar first."""
-    keys = [(job.rule, *(item for item in job.names if item[0] not in left_out)) for left_out in LOOKS]
-    return list(dict.fromkeys([*keys, (job.rule,)]))
-
-
-def expected(jobs, cycle, quantity):
-    """Return what the earlier jobs say of a quantity at a cycle, and those that say so; (None, ()) where none knows."""
-    jobs = [job for job in jobs if getattr(job, quantity) is not None]
-    if not jobs:
-        return None, ()
-    if cycle is None:
-        return median(getattr(job, quantity) for job in jobs), tuple(jobs)
-    cycles = defaultdict(list)
-    for job in jobs:
-        cycles[int(dict(job.names)["cycle"])].append(job)
-    medians = {key: median(getattr(job, quantity) for job in cycles[key]) for key in sorted(cycles)}
-    if cycle not in medians and len(medians) >= LINE:
-        slope, intercept = linear_regression(list(medians), list(medians.values()))
-        return max(0.0, slope * cycle + intercept), tuple(jobs)
-    nearest = min(medians, key=lambda key: abs(key - cycle))
-    return medians[nearest], tuple(cycles[nearest])
-
-
-def schedule(jobs, seconds, cores, gpus):
-    """Return the seconds that the jobs take on so many cores and GPUs, each started in the given order once it can."""
-
-    def fits(job):
-        return min(job.threads, cores) <= free[0] and job.gpu <= free[1]
-
-    makers = {path: index for index, job in enumerate(jobs) for path in job.outputs}
-    waits = [{makers[path] for path in job.inputs if path in makers} for job in jobs]
-    followers = defaultdict(list)
-    for index, makers_of in enumerate(waits):
-        for maker in makers_of:
-            followers[maker].append(index)
-    ready = [[], []]  # those that ask for no GPU, and those that do
-    for index, makers_of in enumerate(waits):
-        if not makers_of:
-            ready[jobs[index].gpu].append(index)
-    running, now, free = [], 0.0, [cores, max(1, gpus)]
-    while any(ready) or running:
-        while fitting := [queue for queue in ready if queue and fits(jobs[queue[0]])]:
-            index = heapq.heappop(min(fitting))
-            free = [free[0] - min(jobs[index].threads, cores), free[1] - jobs[index].gpu]
-            heapq.heappush(running, (now + seconds[index], index))
-        now, index = heapq.heappop(running)
-        free = [free[0] + min(jobs[index].threads, cores), free[1] + jobs[index].gpu]
-        for follower in followers[index]:
-            waits[follower].discard(index)
-            if not waits[follower]:
-                heapq.heappush(ready[jobs[follower].gpu], follower)
-    return now
 
 
 def forecast(jobs, cached, history, cores, gpus):
@@ -370,14 +265,6 @@ def total(values, unit):
     return f"{'' if len(known) == len(values) else '>= '}{unit(sum(known))}"
 
 
-def duration(seconds):
-    """Return seconds as text, with a unit that suits."""
-    for unit, length in (("h", 3600), ("min", 60)):
-        if seconds >= 2 * length:
-            return f"{seconds / length:.1f} {unit}"
-    return f"{seconds:.1f} s"
-
-
 def bytes_(count):
     """Return bytes as text, with a unit that suits."""
     for unit, power in (("GB", 3), ("MB", 2)):
@@ -413,4 +300,7 @@ def main(arguments):
     rows, lines = forecast(
         plan.jobs, plan.cached, History(earlier_jobs("results", rule_files(plan.rules))), cores, gpus
     )
+    if comparisons := comparisons_of(plan.study):
+        seeds, alpha = len(plan.study["seeds"]), plan.study["statistics"]["alpha"]
+        lines.append(f"What can be decided, with {comparisons} comparisons: {in_words(seeds, comparisons, alpha)}.")
     print(f"{table(rows)}\n\n" + "\n".join(lines))

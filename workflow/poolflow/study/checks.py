@@ -10,6 +10,7 @@ def together(study, problems):
     check_pretext(study, problems)
     check_training(study, problems)
     check_data(study, problems)
+    check_statistics(study, problems)
 
 
 def notes(study):
@@ -24,6 +25,24 @@ def notes(study):
             f"is that of the network too; write controls: true for random on networks with {variant}"
         )
     return lines
+
+
+def check_statistics(study, problems):
+    """Add a line for each name, number of labels or limit that the tables and figures cannot be made with."""
+    asked = study["statistics"]
+    for key, axis in (("reference", "strategies"), ("reference_pool", "initial_pools")):
+        if asked[key] and asked[key] not in study[axis]:
+            problems.append(f"statistics.{key}: found {asked[key]}, expected one of {', '.join(study[axis])}")
+    least, most = study["initial_size"], study["initial_size"] + study["budget"] * study["cycles"]
+    for count in asked["budgets"] if least else ():
+        if not least <= count <= most:
+            problems.append(f"statistics.budgets: found {count}, expected {least} to {most} labels, as the cycles have")
+    metric, limits = study["figures"]["metric"], study["figures"]["limits"]
+    for target in asked["targets"] if metric.endswith("accuracy") else ():
+        if not 0 < target <= 1:
+            problems.append(f"statistics.targets: found {target}, expected fractions, such as 0.95 for 95 %")
+    if limits and not (len(limits) == 2 and limits[0] < limits[1]):
+        problems.append(f"figures.limits: found {limits}, expected two numbers, the smaller one first")
 
 
 def check_training(study, problems):

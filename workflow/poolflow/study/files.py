@@ -7,7 +7,8 @@ from pathlib import Path
 
 import yaml
 
-from poolflow.study.config import ConfigError
+from poolflow.study.config import ConfigError, as_written
+from poolflow.study.config import check as checked
 
 LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 YTE = "__use_yte__"  # has Snakemake run what the config says as Python code
@@ -52,6 +53,26 @@ def check(path):
         )
     if problems:
         raise ConfigError("\n".join(problems))
+
+
+def study_of(path, pairs=()):
+    """Return the checked `Study` of a config file and of KEY=VALUE texts that override it, and the config.
+
+    Raises
+    ------
+    ConfigError
+        With a line for each mistake.
+    """
+    check(path)
+    config = yaml.safe_load(Path(path).read_text("utf-8"))
+    for pair in pairs:
+        key, equals, value = pair.partition("=")
+        if not equals:
+            raise ConfigError(f"--config: found {pair}, expected KEY=VALUE")
+        (value,) = as_written([value])
+        both = isinstance(value, dict) and isinstance(config.get(key), dict)
+        config[key] = config[key] | value if both else value
+    return checked(config), config
 
 
 def _nearest(path):

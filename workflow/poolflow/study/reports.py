@@ -4,6 +4,7 @@ A plugin's literals say it: NEEDS what it reads; AT_LEAST from how many on there
 figure lies, whose wildcards say once for what it is drawn; and others that the `__init__` of the two folders explain.
 """
 
+import hashlib
 import itertools
 from functools import cache
 from string import Formatter
@@ -52,7 +53,7 @@ def literals(kind, name):
     for literal, found, known in (
         ("NEEDS", facts.get("NEEDS") or [None], [*FILES, *tables]),
         ("FILE", wildcards, [*WILDCARDS, *(["view"] if facts.get("VIEWS") else [])]),
-        ("AT_LEAST", facts.get("AT_LEAST", ()), [*WILDCARDS.values(), "cycles"]),
+        ("AT_LEAST", facts.get("AT_LEAST", ()), [*WILDCARDS.values(), "references", "cycles"]),
         ("DATASETS", [facts.get("DATASETS", "all")], DATASETS),
         ("SEEDS", [facts.get("SEEDS", "first")], ["first"]),
     ):
@@ -70,6 +71,7 @@ def axes(study):
     tasks = {task: study["pretext"][task] for task in chains.used_tasks(study)}
     found["clusterings"] = [task for task, entry in tasks.items() if "clusters" in entry["facts"]["GIVES"]]
     found["embeddings"] = list(dict.fromkeys(filter(None, map(_with_features(tasks), study["initial_pools"].values()))))
+    found["references"] = list(filter(None, [compared_by(study)["reference"]]))
     return found | {"cycles": study["cycles"]}
 
 
@@ -163,16 +165,45 @@ def settings(study, kind, path):
     """Return the settings of the job that makes a table or a figure."""
     name, names = wanted(study, kind)[path]
     facts = plugins.literals(kind, name)
-    more = {
-        "settings": {key: value for key, value in study["figures"].items() if key in plugins.parameters(kind, name)}
-    }
+    known = study["figures"] | compared_by(study)
+    more = {"settings": {key: value for key, value in known.items() if key in plugins.parameters(kind, name)}}
     if kind == "figures" and not facts.get("PIXELS"):
         more["dpi"] = study["figures"]["dpi"]
     if "initial_pools" in facts["NEEDS"]:
         more["first_learner"] = next(iter(study["learners"]))
     if "metrics" in facts["NEEDS"]:
-        more["variants"] = {strategy: chains.variant(study, f"/{strategy}") for strategy in study["strategies"]}
+        more["variants"] = of_all_chains(study)["variants"]
     return block(plugin=name, names=names, axes=axes_of(study, kind, name, **names), **more)
+
+
+def compared_by(study):
+    """Return the study's `statistics`, with the names of what others are compared with; "" where it has none."""
+    found = dict(study["statistics"])
+    for key, axis in (("reference", "strategies"), ("reference_pool", "initial_pools")):
+        plain = [
+            name for name, entry in study[axis].items() if entry["plugin"] == "random" and not entry.get("variant")
+        ]
+        found[key] = found[key] or next(iter(plain), "")
+    return found | {"metric": study["figures"]["metric"]}
+
+
+def of_all_chains(study):
+    """Return the axes of a study with all its chains, and the kind of network of each strategy, `variants`."""
+    return axes(study) | {
+        "variants": {strategy: chains.variant(study, f"/{strategy}") for strategy in study["strategies"]}
+    }
+
+
+def report_settings(study, config):
+    """Return the settings of the job that makes the report; where data lie is no part of the study."""
+    return block(settings=compared_by(study), study={key: value for key, value in config.items() if key != "data_root"})
+
+
+def report_code():
+    """Return the digest of the report: its code, and what its page is made of."""
+    parts = sorted(path for path in (plugins.PACKAGE / "reporting").glob("page.*") if path.suffix != ".py")
+    content = b"".join(path.read_bytes() for path in parts)
+    return hashlib.sha256(code("study_report").encode() + content).hexdigest()[:16]
 
 
 def plugin_code(study, kind, path):
