@@ -6,9 +6,11 @@ import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
 import pytest
+from helpers import write_h5
 from toy import C, N, write_dataset, write_labeled
 
-from poolflow.figures import _style, critical_differences, learning_curves
+from poolflow.figures import _style, critical_differences, learning_curves, uncertainty
+from poolflow.job import Damaged
 from poolflow.tables.acquired import random_entropy
 
 
@@ -156,3 +158,25 @@ def test_critical_differences_by_the_ranks_of_another_function():
     assert any(text == "(4) bad" for text in texts), texts
     assert any(text == "(3) random" for text in texts), texts
     assert "6 data sets" in figure.axes[0].get_title()
+
+
+def test_uncertainty_shows_what_a_strategy_chose_from_and_what_it_chose(toy, monkeypatch):
+    """In pool a, rows 0..11, s acquires rows 12..17 by the network of cycle 0."""
+    probs = np.full((N, C), 1 / C, np.float32)
+    probs[20:] = np.eye(C)[0]
+    probs[12] = [0.5, 0.5, 0, 0, 0, 0]
+    write_h5(toy.metrics("a").with_name("probs.h5"), probs=probs)
+    drawn = {}
+    monkeypatch.setattr(uncertainty, "histograms", lambda found, title: drawn.update(found) or plt.figure())
+    toy.figure("toy/net/uncertainty/a")
+    assert list(drawn) == [("s", 1)]
+    unlabelled, acquired = drawn["s", 1]
+    np.testing.assert_allclose(acquired, [np.log(2) / np.log(C), *[1] * 5], rtol=1e-6)
+    np.testing.assert_allclose(unlabelled, [np.log(2) / np.log(C), *[1] * 7, *[0] * 40], atol=1e-6)
+    monkeypatch.undo()
+    figure = uncertainty.histograms({("s", 1): drawn["s", 1]}, "Mine")
+    grey, red = (patch.get_data().values for patch in figure.axes[0].patches)
+    assert (grey[0], red[-1]) == (40 / 48, 5 / 6)
+    write_h5(toy.metrics("a").with_name("probs.h5"), probs=probs[1:])
+    with pytest.raises(Damaged, match=rf"probs\.h5: found probs \({N - 1}, {C}\), expected \({N}, classes\)"):
+        toy.figure("toy/net/uncertainty/a")

@@ -30,6 +30,7 @@ METHODS = {
     "initial_pools": ("initial_pool", "toy", "a", 0, [None] * 60),
     "labeled": ("labeled", "toy", "net", "a", "s", 0, [None] * 60),
     "metrics": ("metrics", "toy", "net", "a", "s", 0, 1),
+    "probs": ("probs", "toy", "net", "a", "s", 0, 0, [None] * 60),
     "clusters": ("clusters", "toy", "task", 0, 60),
     "embeddings": ("embedding", "toy", "inputs", 0, 60),
 }
@@ -266,13 +267,14 @@ def test_what_a_study_of_digits_has():
         *("digits/pools/first_random", "digits/pools/first_kmeans"),
         *("digits/small_cnn/by_strategy", "digits/small_cnn/by_pool", "digits/small_cnn/overlap_cycles"),
         *("digits/pools/histograms", "digits/pools/tsne_simclr", "digits/pools/overlap"),
+        *("digits/small_cnn/uncertainty/random", "digits/small_cnn/uncertainty/kmeans"),
     ]
 
 
 def test_one_initial_pool_shares_nothing_with_another():
     found = study(initial_pools=["random"])
     assert set(paths(found, "tables")) == TABLES - PAIRED  # and there are no clusters
-    followed = {"acquired_classes": 1, "areas": 1, "class_accuracy": 1}
+    followed = {"acquired_classes": 1, "areas": 1, "class_accuracy": 1, "uncertainty": 1}
     assert figures(found) == {"contact_sheet": 1, "learning_curves": 2, "pool_classes": 1} | followed
 
 
@@ -291,8 +293,8 @@ def test_strategies_are_compared_from_two_on_and_with_random_where_it_is():
 
 def test_without_cycles_nothing_is_followed_over_them():
     found = study(cycles=0)
-    assert set(paths(found, "tables")) == (TABLES | CLUSTERED) - FOLLOWED - {"overlap_cycles"}
-    gone = {"overlap_cycles", "acquired_classes", "acquired_map", "areas", "class_accuracy"}
+    assert set(paths(found, "tables")) == (TABLES | CLUSTERED) - (FOLLOWED - {"class_accuracy"}) - {"overlap_cycles"}
+    gone = {"overlap_cycles", "acquired_classes", "acquired_map", "areas", "class_accuracy", "uncertainty"}
     assert set(figures(study())) - set(figures(found)) == gone
 
 
@@ -323,7 +325,7 @@ def test_features_have_no_sheets(tmp_path):
 def test_a_data_set_without_images_at_all_has_no_sheet():
     rows = {"rows": {"dataset": "features", "path": "rows.npz"}}
     found = study(datasets=rows, learners={"linear": None}, initial_pools=["random"])
-    followed = {"acquired_classes": 1, "areas": 1, "class_accuracy": 1}
+    followed = {"acquired_classes": 1, "areas": 1, "class_accuracy": 1, "uncertainty": 1}
     assert figures(found) == {"learning_curves": 2, "pool_classes": 1} | followed
 
 
@@ -348,7 +350,7 @@ def test_several_learners_share_what_is_of_the_initial_pools():
     assert {plugin: number - figures(one)[plugin] for plugin, number in figures(two).items()} == {
         **{"acquired_classes": 2, "acquired_map": 2, "areas": 1, "class_accuracy": 2},
         **{"contact_sheet": 0, "learning_curves": 2, "overlap_cycles": 1},
-        **{"pool_classes": 0, "pool_map": 0, "pool_overlap": 0},
+        **{"pool_classes": 0, "pool_map": 0, "pool_overlap": 0, "uncertainty": 2},
     }
     for table in ("pools", "pool_classes", "overlap", "clusters"):
         assert reports.inputs(two, "tables", table) == reports.inputs(one, "tables", table)
@@ -362,6 +364,19 @@ def test_without_cycles_what_to_label_is_the_same_for_every_learner_and_strategy
         "<results>/cells/pool/seed3.h5",
         *(f"<results>/cells/mlp/{pool}/seed3/cycle0/labeled.h5" for pool in ("random", "kmeans")),
     ]
+
+
+def test_uncertainty_is_of_strategies_whose_probabilities_are_kept():
+    chain = "<results>/digits/small_cnn/random"
+    found = study(strategies=["random", "entropy", "coreset", "dbal"], cycles=2, seeds=[4, 5])
+    path = "digits/small_cnn/uncertainty/random"
+    assert [file for file in reports.inputs(found, "figures", path) if "cycle" in file] == [
+        f"{chain}/entropy/seed4/cycle2/labeled.h5",
+        f"{chain}/seed4/cycle0/probs.h5",
+        f"{chain}/entropy/seed4/cycle1/probs.h5",
+    ]
+    for changes in ({"strategies": ["random", "coreset", "dbal"]}, {"strategies": ["entropy"], "keep": False}):
+        assert "uncertainty" not in figures(study(**changes))
 
 
 def test_a_figure_is_there_where_its_tables_are(monkeypatch):

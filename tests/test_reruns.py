@@ -58,14 +58,14 @@ def labeled0(pool, seed=0):
 
 
 def chain(pool, strategy, seed=0, cycles=(1, 2), last=2, acquire=True, predict=True):
-    """Return the outputs of a strategy's cycles."""
+    """Return the outputs of a strategy's cycles, and the figure of the probabilities that it uses."""
     paths = set()
     for cycle in cycles:
         folder = f"digits/small_cnn/{pool}/{strategy}/seed{seed}/cycle{cycle}"
         needs = [f"{need}.h5" for need in NEEDS[strategy]] if predict and cycle < last else []
         paths |= {f"{folder}/{name}" for name in ["model.pt", "metrics.json", *needs]}
         paths |= {f"{folder}/labeled.h5"} if acquire else set()
-    return paths
+    return paths | ({f"{OF_LEARNER}/uncertainty/{pool}.png"} if "probs" in NEEDS[strategy] and not seed else set())
 
 
 def chains(strategies, **options):
@@ -195,7 +195,7 @@ EDITS = {
     ),
     "a strategy removed": (
         lambda p: p.configure(strategies={k: v for k, v in TINY["strategies"].items() if k != "entropy"}),
-        ANALYSIS,
+        ANALYSIS | {f"{OF_LEARNER}/uncertainty/{pool}.png" for pool in POOLS},
     ),
     "an initial pool added": (
         lambda p: p.configure(initial_pools={"random": None, "kmeans": None, "five": {"initial_pool": "random"}}),

@@ -7,6 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import stats
+from statsmodels.stats.multitest import multipletests
 from statsmodels.stats.power import TTestPower
 
 from poolflow.kernels import statistics
@@ -79,6 +80,12 @@ def test_holm_by_hand_and_with_a_missing_value():
     # Sorted: 0.01 x 3, 0.03 x 2, 0.04 x 1, and none falls below the one before it.
     np.testing.assert_allclose(statistics.holm([0.04, 0.01, 0.03]), [0.06, 0.03, 0.06])
     np.testing.assert_allclose(statistics.holm([0.04, np.nan, 0.03]), [0.06, np.nan, 0.06])
+
+
+@pytest.mark.parametrize("values", [[0.2], [0.9, 0.8], [0.01, 0.01, 0.5, 0.02], RNG.random(20) ** 3, []])
+def test_holm_as_another_package_has_it(values):
+    expected = multipletests(values, method="holm")[1] if len(values) else []
+    np.testing.assert_allclose(statistics.holm([np.nan, *values]), [np.nan, *expected])
 
 
 def test_repetitions_to_decide_have_the_power_that_another_package_says():

@@ -69,6 +69,8 @@ class Toy:
                 write_labeled(self.labeled(name, seed), rows)
                 first = {"labeled": 12, "test_accuracy": accuracy[0], "seconds": seconds}
                 write_metrics(self.metrics(name, seed), **first)
+                probs = rng.dirichlet(np.ones(C), N).astype(np.float32)
+                write_h5(self.metrics(name, seed).with_name("probs.h5"), probs=probs)
                 for shift, strategy in enumerate("st"):
                     chain = f"{name}/{strategy}"
                     new = [(rows[-1] + 1 + 7 * shift + i) % N for i in range(6)]

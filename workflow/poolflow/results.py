@@ -149,12 +149,25 @@ class Results:
         self._folder("metrics")
         return self._config["variants"].get(strategy, "")
 
+    def _network(self, need, dataset, learner, initial_pool, strategy, seed, cycle):
+        """Return the folder of a cycle's network, of what a plugin reads there."""
+        root = self._folder(need)
+        first = "+".join(filter(None, [initial_pool, self._config["variants"].get(strategy, "")]))
+        return root + paths.cycle(dataset, learner, f"{initial_pool}/{strategy}" if cycle else first, seed, cycle)
+
     def metrics(self, dataset, learner, initial_pool, strategy, seed, cycle):
         """Return the metrics.json of a cycle of a chain. Cycle 0 is shared by the strategies of one kind of network."""
-        root = self._folder("metrics")
-        first = "+".join(filter(None, [initial_pool, self.variant(strategy)]))
-        folder = paths.cycle(dataset, learner, f"{initial_pool}/{strategy}" if cycle else first, seed, cycle)
-        return store.read_json(f"{root}{folder}/metrics.json")
+        folder = self._network("metrics", dataset, learner, initial_pool, strategy, seed, cycle)
+        return store.read_json(f"{folder}/metrics.json")
+
+    def probs(self, dataset, learner, initial_pool, strategy, seed, cycle, pool):
+        """Return the class probabilities (N, C) float32 that the network of a cycle gives each row of a `pool`."""
+        path = f"{self._network('probs', dataset, learner, initial_pool, strategy, seed, cycle)}/probs.h5"
+        with store.read(path) as file:
+            probs = file["probs"][:]
+        if probs.ndim != 2 or len(probs) != len(pool):
+            raise Damaged(f"{path}: found probs {probs.shape}, expected ({len(pool)}, classes)")
+        return probs
 
     def clusters(self, dataset, task, seed, size):
         """Return a pretext task's cluster of each of `size` pool rows, (size,) int64, and the number of clusters."""

@@ -8,7 +8,6 @@ import warnings
 
 import numpy as np
 from scipy import stats
-from statsmodels.stats.multitest import multipletests
 
 from poolflow.kernels.errors import InputError
 from poolflow.repetitions import repetitions_for
@@ -109,9 +108,11 @@ def equivalence(differences, margin):
 def holm(p):
     """Return p values (m,) adjusted for so many comparisons (Holm 1979); NaN are none and stay."""
     p = np.asarray(p, np.float64)
-    adjusted, there = np.full(p.shape, np.nan), np.isfinite(p)
-    if there.any():
-        adjusted[there] = multipletests(p[there], method="holm")[1]
+    order = np.argsort(p)  # NaN last
+    count = np.isfinite(p).sum()
+    factors = np.concatenate([np.arange(count, 0, -1), np.full(len(p) - count, np.nan)])
+    adjusted = np.empty_like(p)
+    adjusted[order] = np.minimum(np.maximum.accumulate(p[order] * factors), 1)
     return adjusted
 
 

@@ -21,7 +21,7 @@ SIDE = 40  # pixels of a thumbnail
 GALLERY = 1_100_000  # bytes of the figures at most, in base64
 WIDTH = 1100  # pixels of a figure
 COSTS = {"seconds": "time (s)", "cpu": "CPU time (s)", "memory": "peak memory (MB)", "disk": "written (MB)"}
-VERSIONS = ("poolflow", "numpy", "pandas", "scipy", "statsmodels", "snakemake", "torch")
+VERSIONS = ("poolflow", "numpy", "pandas", "scipy", "snakemake", "torch")
 
 
 def content_of(source):

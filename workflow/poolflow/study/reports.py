@@ -30,7 +30,9 @@ AXES = {
     "metrics": ("datasets", "learners", "initial_pools", "strategies", "seeds", "cycles"),
     "clusters": ("datasets", "clusterings", "seeds"),
     "embeddings": ("datasets", "embeddings", "seeds"),
+    "probs": ("datasets", "learners", "initial_pools", "strategies", "seeds", "cycles"),
 }
+OTHER_AXES = ("references", "predicting", "cycles")  # what else AT_LEAST may name
 # Which data sets a literal DATASETS means.
 DATASETS = {
     "all": lambda facts: True,
@@ -53,7 +55,7 @@ def literals(kind, name):
     for literal, found, known in (
         ("NEEDS", facts.get("NEEDS") or [None], [*FILES, *tables]),
         ("FILE", wildcards, [*WILDCARDS, *(["view"] if facts.get("VIEWS") else [])]),
-        ("AT_LEAST", facts.get("AT_LEAST", ()), [*WILDCARDS.values(), "references", "cycles"]),
+        ("AT_LEAST", facts.get("AT_LEAST", ()), [*WILDCARDS.values(), *OTHER_AXES]),
         ("DATASETS", [facts.get("DATASETS", "all")], DATASETS),
         ("SEEDS", [facts.get("SEEDS", "first")], ["first"]),
     ):
@@ -72,6 +74,10 @@ def axes(study):
     found["clusterings"] = [task for task, entry in tasks.items() if "clusters" in entry["facts"]["GIVES"]]
     found["embeddings"] = list(dict.fromkeys(filter(None, map(_with_features(tasks), study["initial_pools"].values()))))
     found["references"] = list(filter(None, [compared_by(study)["reference"]]))
+    # Those that class probabilities are predicted for, and kept.
+    found["predicting"] = [
+        s for s in study["strategies"] if study["keep"] and "probs" in chains.plain_outputs(study, s)
+    ]
     return found | {"cycles": study["cycles"]}
 
 
@@ -94,6 +100,8 @@ def axes_of(study, kind, name, **names):
     found = {axis: values for axis, values in ranges_of(study, facts).items() if axis in used}
     if facts.get("SEEDS") == "first" and "seeds" in found:
         found["seeds"] = found["seeds"][:1]
+    if "probs" in facts["NEEDS"]:
+        found["strategies"] = axes(study)["predicting"]
     if "labeled" in facts["NEEDS"] and not study["cycles"]:  # the initial pools: the same for every learner
         found["learners"], found["strategies"] = found["learners"][:1], [""]
     fixed = {WILDCARDS[wildcard]: [value] for wildcard, value in names.items() if wildcard in WILDCARDS}
@@ -166,14 +174,15 @@ def settings(study, kind, path):
     name, names = wanted(study, kind)[path]
     facts = plugins.literals(kind, name)
     known = study["figures"] | compared_by(study)
+    ranges = axes_of(study, kind, name, **names)
     more = {"settings": {key: value for key, value in known.items() if key in plugins.parameters(kind, name)}}
     if kind == "figures" and not facts.get("PIXELS"):
         more["dpi"] = study["figures"]["dpi"]
     if "initial_pools" in facts["NEEDS"]:
         more["first_learner"] = next(iter(study["learners"]))
-    if "metrics" in facts["NEEDS"]:
-        more["variants"] = of_all_chains(study)["variants"]
-    return block(plugin=name, names=names, axes=axes_of(study, kind, name, **names), **more)
+    if {"metrics", "probs"} & {*facts["NEEDS"]}:
+        more["variants"] = {s: chains.variant(study, f"/{s}") for s in ranges["strategies"]}
+    return block(plugin=name, names=names, axes=ranges, **more)
 
 
 def compared_by(study):
@@ -236,6 +245,10 @@ def _cycles(study, found, cycles, file):
         yield f"{paths.cycle(dataset, learner, f'{pool}/{strategy}' if cycle else first, seed, cycle)}/{file}"
 
 
+def _probs(study, found):
+    return _cycles(study, found, range(found["cycles"]), "probs.h5")
+
+
 def _tasks(axis, file):
     def files(study, found):
         for dataset, task, seed in itertools.product(found["datasets"], found[axis], found["seeds"]):
@@ -249,6 +262,7 @@ FILES = {
     "initial_pools": _initial_pools,
     "labeled": lambda study, found: _cycles(study, found, [found["cycles"]], "labeled.h5"),
     "metrics": lambda study, found: _cycles(study, found, range(found["cycles"] + 1), "metrics.json"),
+    "probs": _probs,
     "clusters": _tasks("clusterings", "clusters.h5"),
     "embeddings": _tasks("embeddings", "tsne.h5"),
 }

@@ -3,10 +3,12 @@
 A file has `table(results)`, which returns a data frame; `results` is a `poolflow.results.Results`. Literals:
 
 - NEEDS, what it reads: other tables, by their names; `pools` (data sets, pools and true classes), `initial_pools`,
-  `labeled` (the labelled sets after the last cycle), `metrics` (of all cycles), `clusters` and `embeddings` (of the
-  pretext tasks that the study uses).
+  `labeled` (the labelled sets after the last cycle), `metrics` (of all cycles), `probs` (the class probabilities before
+  each acquisition, of the strategies that use them), `clusters` and `embeddings` (of the pretext tasks that the study
+  uses).
 - AT_LEAST, from how many on there is something to say: {"initial_pools": 2}; also datasets, learners, strategies,
-  seeds, cycles, clusterings, embeddings, and references (the strategy random). A study that does not have a table has
+  seeds, cycles, clusterings, embeddings, references (the strategy random), and predicting (strategies whose class
+  probabilities are kept). A study that does not have a table has
   none that is made of it, and no figure.
 - DATASETS, of which data sets: "images" for those of images, "named" for those whose images have file names; all
   without.
