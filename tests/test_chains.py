@@ -89,6 +89,24 @@ def test_a_training_goes_on_from_the_last_one_only_with_a_warm_start(study):
     ]
 
 
+def test_a_learner_asks_for_the_last_network_or_for_one_that_a_pretext_task_trained():
+    learners = {
+        "ceal": {"network": "small_cnn", "learner": "ceal"},
+        "pre": {"network": "small_cnn", "start": "mine"},
+        "warm": {"network": "small_cnn", "start": "scan", "training": {"warm_start": True}},
+    }
+    study = check(STUDY | {"learners": learners, "pretext": {"mine": {"task": "rotation", "epochs": 1}}})
+    assert chains.last_model(study, names(learner="ceal", chain="random", cycle="0")) == []
+    last = chains.last_model(study, names(learner="ceal", chain="random/dbal", cycle="1"))
+    assert last == "<results>/digits/ceal/random+dropout/seed3/cycle0/model.pt"
+    assert chains.pretrained(study, names(learner="ceal")) == []
+    assert chains.last_model(study, names(learner="pre", chain="random/dbal", cycle="1")) == []
+    assert chains.pretrained(study, names(learner="pre")) == "<results>/digits/pretext/mine/seed3/model.pt"
+    assert chains.pretrained(study, names(learner="warm")) == "<results>/digits/pretext/scan/seed3/model.pt"
+    assert {"mine", "scan", "simclr"} <= set(chains.used_tasks(study))
+    assert chains.learners(study, pseudo_labels=True) == ["ceal"]
+
+
 def test_pretext_tasks_are_those_that_something_uses(study):
     assert chains.used_tasks(study) == ["kmeans", "vae", "simclr"]
     assert chains.pretext_base(study, names(task="kmeans")) == ["<results>/digits/pretext/simclr/seed3/features.h5"]

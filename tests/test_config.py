@@ -31,7 +31,7 @@ MISTAKES = {
     "unknown parameter of a learner and its network": (
         {"learners": {"a": {"network": {"network": "mlp", "widths": 3}}}},
         "learners.a.widths: found unknown parameter of mlp 'widths'",
-        "expected one of dropout, hidden, layers, learner, network, training",
+        "expected one of dropout, hidden, layers, learner, network, start, training",
     ),
     "a value outside the bounds": (
         {"initial_pools": {"typiclust": {"neighbours": -5}}},
@@ -175,6 +175,49 @@ MISTAKES = {
     "Nesterov without momentum": (
         {"training": {"optimizer": "sgd", "momentum": 0, "nesterov": True}},
         "learners.small_cnn.training.nesterov: found True with momentum 0",
+        "",
+    ),
+    "shrink without a warm start": (
+        {"training": {"shrink": 0.4}},
+        "learners.small_cnn.training.shrink: found 0.4, expected warm_start: true beside it",
+        "",
+    ),
+    "a frozen body that learned nothing": (
+        {"training": {"freeze": True}},
+        "learners.small_cnn.training.freeze: found true, expected a pretext task to start from",
+        "learners.small_cnn.start",
+    ),
+    "start from a task that trains no network": (
+        {"learners": {"a": {"network": "small_cnn", "start": "vae"}}},
+        "learners.a.start: vae trains no network of the study; write one of deepcluster, rotation, ",
+        "simclr",
+    ),
+    "start from another network": (
+        {"learners": {"a": {"network": "small_cnn"}, "b": {"network": "small_cnn", "width": 9, "start": "simclr"}}},
+        "learners.b.start: simclr trains small_cnn {}, but the learner's network is small_cnn {'width': 9}",
+        "write pretext: {simclr: {network: ...}}",
+    ),
+    "start from an unknown task": (
+        {"learners": {"a": {"network": "small_cnn", "start": "simcl"}}},
+        "learners.a.start: found unknown pretext task 'simcl'",
+        "did you mean simclr?",
+    ),
+    "a learner that needs images": (
+        {
+            "datasets": {"rows": {"dataset": "features", "path": "rows.npz"}},
+            "learners": {"a": {"network": "linear", "learner": "fixmatch"}},
+        },
+        "learners.a: fixmatch takes images, but rows is a table of features",
+        "",
+    ),
+    "a learner that a variant does not go with": (
+        {"learners": {"a": {"network": "small_cnn", "learner": "fixmatch"}}, "strategies": ["learning_loss"]},
+        "learners.a: the strategy learning_loss needs a network with loss_prediction, which fixmatch does not go with",
+        "",
+    ),
+    "an unknown learner to compare with": (
+        {"statistics": {"reference_learner": "plain"}},
+        "statistics.reference_learner: found plain, expected one of small_cnn",
         "",
     ),
     "pool of an unknown task": (

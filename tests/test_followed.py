@@ -9,9 +9,12 @@ import pytest
 from helpers import write_h5
 from toy import C, N, write_dataset, write_labeled
 
-from poolflow.figures import _style, critical_differences, learning_curves, uncertainty
+from poolflow.figures import _style, critical_differences, learning_curves, pseudo_labels, uncertainty
 from poolflow.job import Damaged
+from poolflow.reporting.content import answers
+from poolflow.reporting.sources import Source
 from poolflow.tables.acquired import random_entropy
+from poolflow.tables.curves import CHAIN
 
 
 @pytest.fixture(autouse=True)
@@ -180,3 +183,50 @@ def test_uncertainty_shows_what_a_strategy_chose_from_and_what_it_chose(toy, mon
     write_h5(toy.metrics("a").with_name("probs.h5"), probs=probs[1:])
     with pytest.raises(Damaged, match=rf"probs\.h5: found probs \({N - 1}, {C}\), expected \({N}, classes\)"):
         toy.figure("toy/net/uncertainty/a")
+
+
+# Learners
+
+
+def curves_of(learners, seeds=6):
+    """Return curves of two cycles of learners at each seed, {name: accuracies at 10 and 20 labels less the seed's}."""
+    rows = [
+        ["toy", learner, "random", strategy, "", seed, cycle, 10 * (cycle + 1), value + seed / 100]
+        for learner, values in learners.items()
+        for strategy in ("random", "margin")
+        for seed in range(seeds)
+        for cycle, value in enumerate(values)
+    ]
+    return pd.DataFrame(rows, columns=[*CHAIN, "seed", "cycle", "labeled", "test_accuracy"])
+
+
+def test_learners_are_compared_by_hand():
+    curves = curves_of({"plain": [0.5, 0.6], "better": [0.6, 0.8], "same": [0.5, 0.6]})
+    source = Source("toy", curves, {"reference_learner": "plain"})
+    table = source.table("learner_tests")
+    area = table[(table.score == "area") & (table.family == "reference") & (table.strategy == "")]
+    assert area.learner.tolist() == ["better", "same"]
+    assert area.other_learner.tolist() == ["plain", "plain"]
+    assert area.initial_pool.tolist() == ["random", "random"]
+    np.testing.assert_allclose(area["mean"], [0.15, 0], atol=1e-12)  # (0.1 + 0.2) / 2
+    assert area.p.tolist() == [2 / 2**6, 1]
+    assert area.p_holm.tolist() == [4 / 2**6, 1]
+    assert area.verdict.tolist() == ["undecided", "equal"]
+    start = table[(table.score == "start") & (table.family == "reference") & (table.strategy == "margin")]
+    np.testing.assert_allclose(start["mean"], [0.1, 0], atol=1e-12)
+    eight = Source("toy", curves_of({"plain": [0.5, 0.6], "better": [0.6, 0.8]}, seeds=8)).table("learner_tests")
+    assert set(eight[eight.family == "reference"].verdict) == {"better"}  # than the first one
+    said = [title for answer in answers(source) for title in [answer["title"]] if "Learners" in title]
+    assert said == ["Learners against plain"]
+
+
+def test_pseudo_labels_are_shown_for_the_learners_that_make_them():
+    curves = curves_of({"plain": [0.5, 0.6], "ceal": [0.6, 0.8]}, seeds=2)
+    curves["pseudo_coverage"] = np.where(curves.learner == "ceal", 0.25 * curves.cycle, np.nan)
+    curves["pseudo_accuracy"] = np.where((curves.learner == "ceal") & (curves.cycle > 0), 0.9, np.nan)
+    figure = pseudo_labels.coverage(curves)
+    above, below = figure.axes
+    assert above.get_title() == "toy, ceal"
+    assert [line.get_label() for line in above.lines] == ["random", "margin"]
+    np.testing.assert_allclose(above.lines[0].get_ydata(), [0, 25])
+    np.testing.assert_allclose(below.lines[1].get_ydata(), [np.nan, 90])

@@ -16,12 +16,12 @@ from helpers import write_h5, write_pool
 from learning import NORMALISE, clusters
 from torch import nn
 
-from poolflow.job import Job
+from poolflow.job import Damaged, Job
 from poolflow.learners import supervised
 from poolflow.stages import predict, train
 from poolflow.study import plugins, settings
 from poolflow.study.config import check
-from poolflow.training import loop, networks
+from poolflow.training import loop, networks, weights
 
 LEARNERS, VARIANTS, OUTPUTS = (plugins.names(kind) for kind in ("learners", "variants", "outputs"))
 CLASSES = 4
@@ -72,13 +72,14 @@ class Place:
         self.images = np.where(self.flip[:, None, None, None], images[self.indices, :, ::-1], images[self.indices])
         self.truth = self.labels[self.indices]
 
-    def train(self, learner="supervised", variant=None, parameters=None, out="out", **changes):
+    def train(self, learner="supervised", variant=None, parameters=None, out="out", start=(), pretrained=(), **changes):
         """Run the stage; return metrics.json and the weights of the members."""
         config = TRAIN | network(variant) | {"learner": {"learner": learner, "parameters": parameters or {}}}
         config |= {"members": members(variant), "training": SETTINGS | changes}
         job = Job("train", "d/l/p/s/seed0/cycle1", config, "")
         model, metrics = (self.folder / out / name for name in ("model.pt", "metrics.json"))
-        train.main(job, "d/l/seed0", *(str(path) for path in (self.dataset, self.pool, self.labeled, model, metrics)))
+        paths = (str(path) for path in (self.dataset, self.pool, self.labeled, model, metrics))
+        train.main(job, "d/l/seed0", *paths, start=start, pretrained=pretrained)
         return json.loads(metrics.read_text()), torch.load(model)["states"]
 
     def predict(self, need, variant=None, out="out"):
@@ -255,6 +256,222 @@ def test_a_learner_trains_every_variant_to_the_same_bits_again_and_gives_its_out
         assert values.dtype == np.float32
         assert len(values) == ROWS
         assert np.isfinite(values).all()
+
+
+# Learners that learn from unlabelled images too
+
+
+def unlabeled(place):
+    return np.setdiff1d(np.arange(ROWS), place.rows)
+
+
+def kept(place, out="out"):
+    """Return the pseudo-labels in the file, {name: values}."""
+    with h5py.File(place.folder / out / "pseudo_labels.h5") as file:
+        return {name: file[name][:] for name in file}
+
+
+def test_ceal_learns_with_what_the_last_network_is_certain_of(place):
+    _, states = place.train(out="last")
+    start = [str(place.folder / "last/model.pt")]
+    last = networks.build(network(), (8, 8, 1), CLASSES).eval()
+    last.load_state_dict(states[0])
+    rows = unlabeled(place)
+    with torch.no_grad():
+        probs = last(NORMALISE(torch.from_numpy(place.images[rows]))).softmax(dim=1).numpy()
+    entropies = -(probs * np.log(probs)).sum(axis=1) / np.log(CLASSES)
+    threshold = float(np.median(entropies)) + 0.01  # less `decay` times the cycle, 1
+    parameters = {"threshold": threshold, "decay": 0.01}
+    metrics, trained = place.train("ceal", parameters=parameters, start=start)
+    found, certain = kept(place), entropies < threshold - 0.01
+    assert 0 < certain.sum() < len(rows)
+    assert found["row"].tolist() == rows[certain].tolist()
+    assert found["label"].tolist() == probs[certain].argmax(axis=1).tolist()
+    assert metrics["pseudo_labels"] == certain.sum()
+    assert metrics["pseudo_coverage"] == pytest.approx(certain.mean())
+    assert metrics["labeled"] == ASKED
+    # None is certain enough: plain training, from scratch and not from the last network.
+    none = place.train("ceal", parameters={"threshold": 0.0}, start=start, out="none")
+    assert equal(none[1], place.train(out="plain")[1])
+    assert (none[0]["pseudo_labels"], none[0]["pseudo_accuracy"]) == (0, None)
+    assert not equal(trained, none[1])
+    # Cycle 0, which has no last network, is plain as well.
+    assert equal(place.train("ceal", out="first")[1], none[1])
+
+
+def test_a_member_of_an_ensemble_learns_from_its_own_last_network(place):
+    _, states = place.train("supervised", "ensemble", out="last")
+    asked = []
+
+    class Learner(supervised.Learner):
+        def __init__(self, examples, training):
+            asked.append({key: value.clone() for key, value in examples.last.state_dict().items()})
+            super().__init__(examples, training)
+
+    with pytest.MonkeyPatch.context() as patch:
+        own(patch, Learner, LAST=True)
+        _, trained = place.train("own", "ensemble", start=[str(place.folder / "last/model.pt")])
+    assert equal(asked, states)
+    assert equal(trained, place.train("supervised", "ensemble", out="plain")[1])  # and draws nothing for it
+
+
+def fixmatch_of(place, monkeypatch, **parameters):
+    plugin = import_module("poolflow.learners.fixmatch")
+    return plugin.Learner(examples_of(place, monkeypatch), SETTINGS, **parameters)
+
+
+def test_the_loss_of_fixmatch_by_hand(place, monkeypatch):
+    learner = fixmatch_of(place, monkeypatch, ratio=3, weight=0.5, threshold=0.6)
+    rows, generator = torch.tensor([0, 4]), torch.Generator().manual_seed(1)
+    logits, seen = 3 * torch.randn(2 + 6 + 6, CLASSES, generator=generator), []
+    found = learner.losses(lambda inputs: seen.append(inputs) or logits, rows)
+    probs = logits[2:8].softmax(dim=1)
+    expected = 0.0
+    for weak, strong in zip(probs, logits[8:], strict=True):
+        if weak.max() >= 0.6:
+            expected -= strong.log_softmax(dim=0)[weak.argmax()] / 6
+    assert 0 < (probs.max(dim=1).values >= 0.6).sum() < 6
+    plainly = F.cross_entropy(logits[:2], learner.labels[rows], reduction="none")
+    torch.testing.assert_close(found, plainly + 0.5 * expected)
+    assert learner.metrics()["pseudo_used"] == pytest.approx((probs.max(dim=1).values >= 0.6).double().mean().item())
+    # Without augmentation the weak views are the images; the strong ones differ from them.
+    assert torch.equal(seen[0][:2], NORMALISE(learner.images[rows]))
+    known = NORMALISE(learner.others)
+    assert all((known == view).flatten(1).all(dim=1).any() for view in seen[0][2:8])
+    assert not torch.equal(seen[0][2:8], seen[0][8:])
+    # Nothing is sure enough: the loss of the labelled images alone.
+    learner = fixmatch_of(place, monkeypatch, ratio=3, threshold=1.0)
+    assert torch.equal(learner.losses(lambda inputs: logits, rows), plainly)
+
+
+def test_fixmatch_draws_all_images_or_the_unlabelled_alone_and_keeps_what_it_is_sure_of(place, monkeypatch):
+    assert len(fixmatch_of(place, monkeypatch).others) == ROWS
+    assert len(fixmatch_of(place, monkeypatch, with_labeled=False).others) == ROWS - ASKED
+    metrics, states = place.train("fixmatch", parameters={"threshold": 0.5})
+    trained = networks.build(network(), (8, 8, 1), CLASSES).eval()
+    trained.load_state_dict(states[0])
+    rows, found = unlabeled(place), kept(place)
+    with torch.no_grad():
+        sure, classes = trained(NORMALISE(torch.from_numpy(place.images[rows]))).softmax(dim=1).max(dim=1)
+    assert found["row"].tolist() == rows[sure >= 0.5].tolist()
+    assert found["label"].tolist() == classes[sure >= 0.5].tolist()
+    assert 0 <= metrics["pseudo_used"] <= 1
+
+
+def test_label_propagation_learns_from_the_pool_what_few_labels_do_not_say(place):
+    metrics, _ = place.train("label_propagation", parameters={"neighbours": 5, "supervised_epochs": 3}, epochs=6)
+    found = kept(place)
+    assert set(found["row"]) <= set(unlabeled(place))
+    assert ((found["weight"] > 0) & (found["weight"] <= 1)).all()
+    assert metrics["pseudo_accuracy"] > 0.8  # the images are easily told apart
+    # With so high a threshold none is left, and the network learns from the labelled images alone.
+    metrics, _ = place.train("label_propagation", parameters={"threshold": 1.0}, out="none")
+    assert metrics["pseudo_labels"] <= 1  # the surest one has weight 1
+    assert metrics["labeled"] == ASKED
+
+
+def test_the_losses_of_label_propagation_are_weighed_by_hand(place, monkeypatch):
+    plugin = import_module("poolflow.learners.label_propagation")
+    learner = plugin.Learner(examples_of(place, monkeypatch), SETTINGS, neighbours=4, supervised_epochs=0)
+    learner.prepare(networks.build(network(), (8, 8, 1), CLASSES))
+    batches = learner.batches(4)
+    (guessed, weights), known = learner.guessed, len(learner.examples.labels)
+    every = torch.cat([learner.examples.labels, guessed])
+    used = torch.cat([torch.ones(known), weights]) > 0
+    counts = torch.bincount(every[used], minlength=CLASSES)
+    rows = torch.arange(ROWS)
+    factors = used.sum() / CLASSES / counts[every]
+    logits = torch.randn(ROWS, CLASSES, generator=torch.Generator().manual_seed(0))
+    expected = factors * torch.cat([torch.ones(known), weights]) * F.cross_entropy(logits, every, reduction="none")
+    torch.testing.assert_close(learner.losses(lambda inputs: logits, rows)[used], expected[used])
+    for batch in batches:  # ten images each, half of them labelled
+        assert len(batch) == 10
+        assert (batch < known).sum() == 5
+    others = torch.cat(batches)
+    others = others[others >= known]
+    assert len(others.unique()) == len(others)
+    assert (weights[others - known] > 0).all()
+
+
+# From weights learned before
+
+
+@pytest.mark.parametrize(("shrink", "perturb"), [(1.0, 0.0), (0.4, 0.1), (0.0, 1.0)])
+def test_shrink_and_perturb_by_hand(shrink, perturb):
+    torch.manual_seed(0)
+    old, new = (networks.build(network(), (8, 8, 1), CLASSES) for _ in range(2))
+    for module in old.modules():
+        if isinstance(module, nn.BatchNorm2d):
+            module.running_mean.fill_(3)
+    before = {name: value.clone() for name, value in new.named_parameters()}
+    weights.give_mixed(new, old.state_dict(), "model.pt", shrink, perturb)
+    for name, value in new.named_parameters():
+        torch.testing.assert_close(value, shrink * old.get_parameter(name) + perturb * before[name])
+    for name, value in new.named_buffers():  # of the fresh network, but for a plain warm start
+        assert torch.equal(value, old.get_buffer(name)) == (perturb == 0 or not name.endswith("running_mean"))
+
+
+def test_a_warm_start_continues_from_what_is_shrunk_and_perturbed(place):
+    place.train(out="last")
+    start = {"start": [str(place.folder / "last/model.pt")], "warm_start": True}
+    none = {"learning_rate": 1e-30, "weight_decay": 0.0}
+    scratch = place.train(out="scratch", shrink=0.0, perturb=1.0, **start, **none)[1]
+    assert all(
+        torch.equal(scratch[0][name], value)
+        for name, value in place.train(out="new", **none)[1][0].items()
+        if "running" not in name and "num_batches" not in name
+    )
+    half = place.train(out="half", shrink=0.5, **start, **none)[1][0]
+    last = torch.load(place.folder / "last/model.pt")["states"][0]
+    torch.testing.assert_close(half["head.1.weight"], last["head.1.weight"] / 2)
+
+
+def body_of(place, name="simclr.pt", **parameters):
+    """Write the model of a pretext task whose network has weights of its own; return its path."""
+    torch.manual_seed(7)
+    model = nn.Module()
+    model.network = networks.build(network(**parameters), (8, 8, 1), CLASSES)
+    model.projection = nn.Linear(3, 2)
+    weights.save({"states": [model.state_dict()]}, str(place.folder / name))
+    return [str(place.folder / name)], model.network.state_dict()
+
+
+@pytest.mark.parametrize("variant", [None, *VARIANTS])
+def test_a_learner_starts_from_what_a_pretext_task_learned_and_its_last_layer_is_new(place, variant):
+    pretrained, learned = body_of(place)
+    none = {"learning_rate": 1e-30, "weight_decay": 0.0, "pretrained": pretrained}
+    states, fresh = place.train("supervised", variant, **none)[1], place.train("supervised", variant, out="new")[1]
+    for state in states:
+        for name, value in learned.items():
+            if "running" not in name and "num_batches" not in name:
+                assert torch.equal(state[name], value) == (not name.startswith("head."))
+    assert len(states) == len(fresh) == members(variant)
+    assert len({state["head.1.weight"].sum().item() for state in states}) == members(variant)
+
+
+def test_a_frozen_body_stays_as_it_is_and_the_last_layer_learns(place):
+    pretrained, learned = body_of(place)
+    state = place.train(pretrained=pretrained, freeze=True)[1][0]
+    for name, value in learned.items():
+        assert torch.equal(state[name], value) == (not name.startswith("head.")), name
+
+
+def test_the_body_has_a_learning_rate_of_its_own(place):
+    pretrained, learned = body_of(place)
+    state = place.train(pretrained=pretrained, body_rate=1e-30, weight_decay=0.0)[1][0]
+    name = next(name for name in learned if name.endswith("weight"))
+    assert torch.equal(state[name], learned[name])
+    assert not torch.equal(state["head.1.weight"], learned["head.1.weight"])
+    assert equal(place.train(body_rate=1.0, out="one")[1], place.train(out="plain")[1])
+
+
+def test_weights_that_do_not_fit_are_named(place):
+    pretrained, _ = body_of(place, "wide.pt", width=5)
+    with pytest.raises(Damaged, match=r"wide\.pt holds the weights of another network, with .*weight"):
+        place.train(pretrained=pretrained)
+    weights.save({"states": [{"encoder.weight": torch.ones(2)}]}, str(place.folder / "vae.pt"))
+    with pytest.raises(Damaged, match=r"vae\.pt holds the weights of another network, without weights of network\.\*"):
+        place.train(pretrained=[str(place.folder / "vae.pt")])
 
 
 # Outputs

@@ -181,7 +181,8 @@ def test_seeds_in_words():
     )
     assert in_words(6, 10) == "6 seeds can decide one comparison; of 10 together none can be significant, 9 can decide"
     assert in_words(11, 35) == "11 seeds can decide each of 35 comparisons"
-    study = {"initial_pools": "abcde", "strategies": "abcdefgh", "cycles": 3}
+    study = {"initial_pools": "abcde", "strategies": "abcdefgh", "learners": "a", "cycles": 3}
     assert comparisons_of(study) == 35
     assert comparisons_of(study | {"cycles": 0}) == 32
-    assert comparisons_of({"initial_pools": "a", "strategies": "a", "cycles": 3}) == 0
+    assert comparisons_of({"initial_pools": "a", "strategies": "a", "learners": "a", "cycles": 3}) == 0
+    assert comparisons_of({"initial_pools": "a", "strategies": "ab", "learners": "abcde", "cycles": 0}) == 8

@@ -28,6 +28,6 @@ def in_words(seeds, comparisons, alpha=0.05):
 
 
 def comparisons_of(study):
-    """Return how many comparisons with random the largest family of a study's tests has, 0 for none."""
-    pools, strategies = len(study["initial_pools"]), len(study["strategies"])
-    return max(pools * (strategies - 1) if study["cycles"] else 0, strategies * (pools - 1))
+    """Return how many comparisons with a reference the largest family of a study's tests has, 0 for none."""
+    pools, strategies, learners = (len(study[key]) for key in ("initial_pools", "strategies", "learners"))
+    return max(pools * (strategies - 1) if study["cycles"] else 0, strategies * (max(pools, learners) - 1))

@@ -12,14 +12,25 @@ from poolflow.job import Damaged, StageError
 
 COLUMNS = {"clustering": "pretext", "embedding": "pretext"}  # where a table has the name of a wildcard elsewhere
 TEXT = [
-    *("dataset", "learner", "initial_pool", "other_pool", "strategy", "other_strategy", "variant", "class", "pretext"),
+    *(
+        "dataset",
+        "learner",
+        "other_learner",
+        "initial_pool",
+        "other_pool",
+        "strategy",
+        "other_strategy",
+        "variant",
+        "class",
+        "pretext",
+    ),
     *("file", "label", "score", "family", "missing", "verdict", "sentence"),
 ]
 
 
 AXES = {
     "datasets": ["dataset"],
-    "learners": ["learner"],
+    "learners": ["learner", "other_learner"],
     "initial_pools": ["initial_pool", "other_pool"],
     "strategies": ["strategy", "other_strategy"],
     "seeds": ["seed"],

@@ -24,7 +24,7 @@ rule acquire:
         code=lambda w: settings.acquisition_code(STUDY, w.strategy, w.learner),
         cfg=lambda w: settings.acquisition(STUDY, w.strategy, w.learner),
     message:
-        "acquire: {wildcards.dataset}, {wildcards.initial_pool}, {wildcards.strategy}, seed {wildcards.seed}, cycle {wildcards.cycle}"
+        "acquire: {wildcards.dataset}, {wildcards.initial_pool}, {wildcards.strategy}, seed {wildcards.seed}, cycle {wildcards.cycle} (log: {log[0]})"
     shell:
         "python -m poolflow acquire --config {params.cfg:q} --code {params.code} --name"
         " {wildcards.dataset}/{wildcards.learner}/{wildcards.initial_pool}/{wildcards.strategy}/seed{wildcards.seed}/cycle{wildcards.cycle}"
@@ -39,6 +39,7 @@ rule train:
         pool="<results>/{dataset}/pool/seed{seed}.h5",
         labeled=lambda w: chains.labeled(w, w.chain, int(w.cycle)),
         start=partial(chains.last_model, STUDY),
+        pretrained=partial(chains.pretrained, STUDY),
     output:
         model=large("<results>/{dataset}/{learner}/{chain}/seed{seed}/cycle{cycle}/model.pt"),
         metrics="<results>/{dataset}/{learner}/{chain}/seed{seed}/cycle{cycle}/metrics.json",
@@ -58,12 +59,13 @@ rule train:
         code=lambda w: settings.training_code(STUDY, w.learner, chains.variant(STUDY, w.chain)),
         cfg=lambda w: settings.training(STUDY, w.learner, chains.variant(STUDY, w.chain)),
     message:
-        "train: {wildcards.dataset}, {wildcards.learner}, {wildcards.chain}, seed {wildcards.seed}, cycle {wildcards.cycle}"
+        "train: {wildcards.dataset}, {wildcards.learner}, {wildcards.chain}, seed {wildcards.seed}, cycle {wildcards.cycle} (log: {log[0]})"
     shell:
         "python -m poolflow train --config {params.cfg:q} --code {params.code} --name"
         " {wildcards.dataset}/{wildcards.learner}/{wildcards.chain}/seed{wildcards.seed}/cycle{wildcards.cycle}"
         " --draws {wildcards.dataset}/{wildcards.learner}/seed{wildcards.seed}"
         " --dataset {input.dataset} --pool {input.pool} --labeled {input.labeled} --start {input.start}"
+        " --pretrained {input.pretrained}"
         " --model {output.model} --metrics {output.metrics} --cost {log.cost} 2> {log[0]}"
 
 
@@ -112,7 +114,7 @@ for OUTPUTS, STRATEGIES in [(("{need}",), []), *chains.predicted_together(STUDY)
             cfg=lambda w, outputs=OUTPUTS: settings.prediction(*predicted(w, outputs)),
             needs=lambda w, outputs=OUTPUTS: predicted(w, outputs)[3:],
         message:
-            "predict {params.needs}: {wildcards.dataset}, {wildcards.learner}, {wildcards.chain}, seed {wildcards.seed}, cycle {wildcards.cycle}"
+            "predict {params.needs}: {wildcards.dataset}, {wildcards.learner}, {wildcards.chain}, seed {wildcards.seed}, cycle {wildcards.cycle} (log: {log[0]})"
         shell:
             "python -m poolflow predict --config {params.cfg:q} --code {params.code} --name"
             " {wildcards.dataset}/{wildcards.learner}/{wildcards.chain}/seed{wildcards.seed}/cycle{wildcards.cycle}"

@@ -36,7 +36,7 @@ def replacing(path):
     try:
         yield temporary
         os.replace(temporary, path)
-        WRITTEN.append(path)
+        WRITTEN.append(os.fspath(path))
     except OSError as error:
         raise StageError(f"cannot write {path}: {error}") from error
     finally:

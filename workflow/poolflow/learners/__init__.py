@@ -13,5 +13,7 @@ differs. The loop of `poolflow.training.loop` uses of it
 
 `metrics()` are further entries of metrics.json, {name: value}. With a literal PSEUDO_LABELS = True the learner's
 `pseudo_labels()` are pool rows (k,), the classes it took them for (k,) and their weights (k,), kept in
-`pseudo_labels.h5` beside the model. A literal NOT_WITH names variants that it does not go with, ("loss_prediction",).
+`pseudo_labels.h5` beside the model. With a literal LAST = True it gets the last cycle's network, `examples.last`. A
+literal INPUTS says what it takes, "images" or "features", both if it is missing. A literal NOT_WITH names variants that
+it does not go with, ("loss_prediction",).
 """

@@ -15,6 +15,7 @@ from poolflow.repetitions import in_words
 from poolflow.tables.curves import METRICS
 
 HOLDS = {"better": "holds", "fewer": "holds", "worse": "does not", "more": "does not", "equal": "does not"}
+WITHIN = {"learner_tests": ["dataset", "initial_pool"]}  # what a table compares within, where it is not the learner
 IMAGES = 800  # thumbnails in a report at most
 OF_A_CYCLE = 12
 SIDE = 40  # pixels of a thumbnail
@@ -77,6 +78,7 @@ def answers(source):
     for name, title, key, scores in (
         ("strategy_tests", "Query strategies against {reference}", "initial_pool", ("area", "end")),
         ("pool_tests", "Initial pools against {reference_pool}", "strategy", ("start", "area", "end")),
+        ("learner_tests", "Learners against {reference_learner}", "strategy", ("area", "end")),
         ("label_savings", "Labels saved", None, ()),
     ):
         table = source.table(name)
@@ -92,8 +94,9 @@ def answers(source):
         else:
             shown = table[table.strategy != table.other_strategy]
         compared = int(shown.comparisons.max()) if len(shown) else 0
-        reference = source.settings["reference_pool" if name == "pool_tests" else "reference"]
-        several = len(source.curves[["dataset", "learner"]].drop_duplicates()) > 1
+        key = {"pool_tests": "reference_pool", "learner_tests": "reference_learner"}.get(name, "reference")
+        reference, within = source.settings[key], WITHIN.get(name, ["dataset", "learner"])
+        several = len(source.curves[within].drop_duplicates()) > 1
         found.append(
             {
                 "title": title.format(**source.settings),
@@ -103,7 +106,9 @@ def answers(source):
                 "verdicts": [
                     (
                         HOLDS.get(row.verdict, "undecided"),
-                        f"{row.dataset}, {row.learner}: {row.sentence}" if several else row.sentence,
+                        f"{', '.join(getattr(row, key) for key in within)}: {row.sentence}"
+                        if several
+                        else row.sentence,
                     )
                     for row in shown.itertuples()
                 ],

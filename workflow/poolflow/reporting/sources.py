@@ -24,6 +24,7 @@ COMPARED = {
     "differences": {"strategy": 2, "cycle": 2},
     "strategy_tests": {"strategy": 2, "cycle": 2},
     "pool_tests": {"initial_pool": 2},
+    "learner_tests": {"learner": 2},
     "label_savings": {"strategy": 2, "cycle": 2},
     "penalty": {"strategy": 2, "cycle": 2, "seed": 2},
 }
@@ -31,6 +32,7 @@ DEFAULTS = {
     "metric": "test_accuracy",
     "reference": "random",
     "reference_pool": "random",
+    "reference_learner": "",
     "least_difference": 0.01,
     "alpha": 0.05,
     "budgets": [],
@@ -86,6 +88,7 @@ class Source:
     def __init__(self, name, curves, settings=None, config=None, folder=None, expected=None):
         self.name, self.curves, self.config, self.folder = name, curves, config, folder and Path(folder)
         self.settings = DEFAULTS | (settings or {})
+        self.settings["reference_learner"] = self.settings["reference_learner"] or curves.learner.iloc[0]
         self.expected = expected
         self._tables = {"curves": curves}
 

@@ -22,14 +22,15 @@ from poolflow.training.examples import Examples
 from poolflow.training.loop import fit
 
 
-def main(job, draws, dataset, pool, labeled, model, metrics, start=()):
+def main(job, draws, dataset, pool, labeled, model, metrics, start=(), pretrained=()):
     """Write `model.pt`, the weights of each member, and `metrics.json`.
 
     Random numbers come from `draws`, data set/learner/seed, and the cycle, in place of the job's name: trainings that
     differ in initial pool or strategy alone start from the same weights and draw the same batch orders, and so are
     compared in pairs. A cycle whose images have no label yet is that of the last labels once more: the same network.
 
-    Training starts from scratch, or from the last cycle's model where `start` names it. Accuracies are fractions,
+    Training starts from scratch; with `warm_start` from the last cycle's model, which `start` names, and else from the
+    network that a pretext task `pretrained`, but for the last layer. Accuracies are fractions,
     losses mean cross-entropies in nats, both evaluated without augmentation; `seconds` is the time of the training
     loops. Acquired images without a label are not trained on. An ensemble's accuracies and losses are the means of its
     members', as those of a single network are; what the members reach together has `ensemble` in its name. `tied` is
@@ -64,21 +65,30 @@ def main(job, draws, dataset, pool, labeled, model, metrics, start=()):
     new = torch.from_numpy(cycles == cycle) if cycle else None
     training, paired = of_cycle(config["training"], cycle), dataclasses.replace(job, name=f"{draws}/cycle{cycle}")
     normalise = networks.Normalise(mean, std, device)
-    examples = Examples(*parts["train"], new, normalise, candidates, dataset, rows)
-    last = weights.load(start[0], device) if start else [None] * config["members"]
+    examples = Examples(*parts["train"], new, normalise, candidates, dataset, rows, cycle)
     plugin = import_module(f"poolflow.learners.{config['learner']['learner']}")
+    last = weights.load(start[0], device) if start else [None] * config["members"]
+    asks_last = getattr(plugin, "LAST", False)
+    warm = training["warm_start"] or not asks_last
     variant = import_module(f"poolflow.variants.{config['variant']}") if "variant" in config else None
 
     members, epochs, seconds = [], [], 0.0
     for member, state in enumerate(last):
         torch.manual_seed(int(paired.rng(f"train {member}" if member else "train").integers(2**63)))
         network = networks.build(config, examples.images.shape[1:], candidates.classes).to(device)
-        if state:
-            weights.give(network, state, start[0])
+        if pretrained:
+            weights.give_body(network, weights.load(pretrained[0], device)[0], pretrained[0])
+        if state and asks_last:
+            with torch.random.fork_rng(devices=[]):
+                examples.last = networks.build(config, examples.images.shape[1:], candidates.classes).to(device).eval()
+            weights.give(examples.last, state, start[0])
+        if state and warm:
+            weights.give_mixed(network, state, start[0], training["shrink"], training["perturb"])
+        examples.learned = bool(state and warm and cycle < asked)
         begin = time.perf_counter()
         learner = plugin.Learner(examples, training, **config["learner"]["parameters"])
         learner.prepare(network)
-        epochs.append(0 if state and cycle < asked else fit(network, learner, training, parts["validation"], variant))
+        epochs.append(0 if examples.learned else fit(network, learner, training, parts["validation"], variant))
         seconds += time.perf_counter() - begin
         members.append(network)
 
@@ -99,7 +109,7 @@ def main(job, draws, dataset, pool, labeled, model, metrics, start=()):
 
     beside = Path(model).with_name("pseudo_labels.h5")
     if getattr(plugin, "PSEUDO_LABELS", False):
-        result |= write_pseudo_labels(beside, job, learner, pool_labels)
+        result |= write_pseudo_labels(beside, job, learner, pool_labels, len(examples.unlabeled))
     else:
         beside.unlink(missing_ok=True)  # of an earlier run, with another learner
     states = [{key: value.cpu() for key, value in network.state_dict().items()} for network in members]
@@ -114,8 +124,8 @@ def of_cycle(training, cycle):
     return training
 
 
-def write_pseudo_labels(path, job, learner, labels):
-    """Write the last member's pseudo-labels, and return how many there are and which part of them is right.
+def write_pseudo_labels(path, job, learner, labels, unlabelled):
+    """Write the last member's pseudo-labels; return how many, which part is right, and of how many unlabelled images.
 
     `row`, `label` and `weight` are the learner's, `right` says whether the label is the true one, from `labels` (N,).
     A pool row without a true label (-1) is not right, and does not count.
@@ -125,4 +135,8 @@ def write_pseudo_labels(path, job, learner, labels):
     with store.create(path, job) as file:
         for name, values in (("row", rows), ("label", classes), ("weight", loads), ("right", right)):
             store.put(file, name, values)
-    return {"pseudo_labels": len(rows), "pseudo_accuracy": float(right[known].mean()) if known.any() else None}
+    return {
+        "pseudo_labels": len(rows),
+        "pseudo_accuracy": float(right[known].mean()) if known.any() else None,
+        "pseudo_coverage": len(rows) / unlabelled if unlabelled else None,
+    }

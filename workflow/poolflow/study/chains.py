@@ -69,10 +69,16 @@ def trained(study, names, chain, cycle):
 
 
 def last_model(study, names):
-    """Return the model that a training continues from: none unless the learner has a warm start."""
-    cycle = int(names.cycle)
-    warm = study["learners"][names.learner]["training"]["warm_start"]
-    return f"{trained(study, names, names.chain, cycle - 1)}/model.pt" if warm and cycle else []
+    """Return the last cycle's model, where the training continues from it or the learner asks it; else none."""
+    cycle, entry = int(names.cycle), study["learners"][names.learner]
+    used = entry["training"]["warm_start"] or entry["facts"].get("LAST")
+    return f"{trained(study, names, names.chain, cycle - 1)}/model.pt" if used and cycle else []
+
+
+def pretrained(study, names):
+    """Return the model of the pretext task that a learner's training starts from: none without one."""
+    task = study["learners"][names.learner]["start"]
+    return pretext_file(study, names, task, "model") if task else []
 
 
 def needs_of_acquisition(study, names):
@@ -102,8 +108,9 @@ def pretext_file(study, names, task, need):
 
 
 def used_tasks(study):
-    """Return the pretext tasks that an initial pool or a strategy uses, and those that these build on."""
+    """Return the pretext tasks that an initial pool, a strategy or a learner uses, and those that these build on."""
     used = [entry["pretext"] for key in ("initial_pools", "strategies") for entry in study[key].values()]
+    used += [entry["start"] for entry in study["learners"].values()]
     for task in used:  # grows
         used += [study["pretext"][task]["of"]] if task else []
     return [task for task in dict.fromkeys(used) if task]

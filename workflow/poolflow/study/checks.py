@@ -30,7 +30,11 @@ def notes(study):
 def check_statistics(study, problems):
     """Add a line for each name, number of labels or limit that the tables and figures cannot be made with."""
     asked = study["statistics"]
-    for key, axis in (("reference", "strategies"), ("reference_pool", "initial_pools")):
+    for key, axis in (
+        ("reference", "strategies"),
+        ("reference_pool", "initial_pools"),
+        ("reference_learner", "learners"),
+    ):
         if asked[key] and asked[key] not in study[axis]:
             problems.append(f"statistics.{key}: found {asked[key]}, expected one of {', '.join(study[axis])}")
     least, most = study["initial_size"], study["initial_size"] + study["budget"] * study["cycles"]
@@ -57,6 +61,14 @@ def check_training(study, problems):
             problems.append(f"{where}.nesterov: found True with momentum 0, expected a momentum")
         if training["patience"] and not training["best_epoch"]:
             problems.append(f"{where}.patience: found {training['patience']}, expected best_epoch: true beside it")
+        mixed = [key for key, neutral in (("shrink", 1), ("perturb", 0)) if training[key] != neutral]
+        if mixed and not training["warm_start"]:
+            problems.append(f"{where}.{mixed[0]}: found {training[mixed[0]]}, expected warm_start: true beside it")
+        if training["freeze"] and not entry["start"]:
+            problems.append(
+                f"{where}.freeze: found true, expected a pretext task to start from: learners.{learner}.start"
+            )
+        check_start(study, learner, problems)
         for name, strategy in study["strategies"].items():
             variant = strategy["variant"]
             asked = plugins.literals("variants", variant).get("NETWORK", {}) if variant else {}
@@ -75,10 +87,35 @@ def check_training(study, problems):
         for name, dataset in study["datasets"].items():
             data = dataset["facts"]
             check_network(f"learners.{learner}", entry["network"], name, data, problems)
+            if data.get("KIND", "images") not in entry["facts"].get("INPUTS", ("images", "features")):
+                problems.append(
+                    f"learners.{learner}: {entry['plugin']} takes images, but {name} is a table of features"
+                )
             if data.get("KIND") == "features" and augmented:
                 problems.append(f"{where}.{augmented[0]}: augmentation needs images, but {name} is a table of features")
             if training["best_epoch"] and not dataset["pool"]["validation"]:
                 problems.append(f"{where}.best_epoch: {name} has no validation split; write pool: {{validation: 0.1}}")
+
+
+def check_start(study, learner, problems):
+    """Add a line where a learner starts from a pretext task that trains no network, or another one."""
+    entry = study["learners"][learner]
+    task = study["pretext"].get(entry["start"])
+    if not task:
+        return
+    where, network = f"learners.{learner}.start", entry["network"]
+    if not task["facts"].get("NETWORK"):
+        known = [name for name in plugins.names("pretext") if plugins.literals("pretext", name).get("NETWORK")]
+        problems.append(f"{where}: {entry['start']} trains no network of the study; write one of {', '.join(known)}")
+        return
+    while task["network"] is None and task["of"]:
+        task = study["pretext"][task["of"]]
+    trained = task["network"]
+    if trained and any(trained[key] != network[key] for key in ("network", "parameters")):
+        problems.append(
+            f"{where}: {entry['start']} trains {trained['network']} {trained['parameters']}, but the learner's network "
+            f"is {network['network']} {network['parameters']}; write pretext: {{{entry['start']}: {{network: ...}}}}"
+        )
 
 
 def check_pretext(study, problems):

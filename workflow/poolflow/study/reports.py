@@ -32,7 +32,7 @@ AXES = {
     "embeddings": ("datasets", "embeddings", "seeds"),
     "probs": ("datasets", "learners", "initial_pools", "strategies", "seeds", "cycles"),
 }
-OTHER_AXES = ("references", "predicting", "cycles")  # what else AT_LEAST may name
+OTHER_AXES = ("references", "predicting", "guessing", "cycles")  # what else AT_LEAST may name
 # Which data sets a literal DATASETS means.
 DATASETS = {
     "all": lambda facts: True,
@@ -78,6 +78,7 @@ def axes(study):
     found["predicting"] = [
         s for s in study["strategies"] if study["keep"] and "probs" in chains.plain_outputs(study, s)
     ]
+    found["guessing"] = chains.learners(study, pseudo_labels=True)
     return found | {"cycles": study["cycles"]}
 
 
@@ -185,12 +186,21 @@ def settings(study, kind, path):
     return block(plugin=name, names=names, axes=ranges, **more)
 
 
+REFERENCES = (
+    ("reference", "strategies", "random"),
+    ("reference_pool", "initial_pools", "random"),
+    ("reference_learner", "learners", "supervised"),
+)
+
+
 def compared_by(study):
     """Return the study's `statistics`, with the names of what others are compared with; "" where it has none."""
     found = dict(study["statistics"])
-    for key, axis in (("reference", "strategies"), ("reference_pool", "initial_pools")):
+    for key, axis, usual in REFERENCES:
         plain = [
-            name for name, entry in study[axis].items() if entry["plugin"] == "random" and not entry.get("variant")
+            name
+            for name, entry in study[axis].items()
+            if entry["plugin"] == usual and not entry.get("variant") and not entry.get("start")
         ]
         found[key] = found[key] or next(iter(plain), "")
     return found | {"metric": study["figures"]["metric"]}

@@ -7,8 +7,8 @@ A file has `table(results)`, which returns a data frame; `results` is a `poolflo
   each acquisition, of the strategies that use them), `clusters` and `embeddings` (of the pretext tasks that the study
   uses).
 - AT_LEAST, from how many on there is something to say: {"initial_pools": 2}; also datasets, learners, strategies,
-  seeds, cycles, clusterings, embeddings, references (the strategy random), and predicting (strategies whose class
-  probabilities are kept). A study that does not have a table has
+  seeds, cycles, clusterings, embeddings, references (the strategy random), predicting (strategies whose class
+  probabilities are kept), and guessing (learners that make pseudo-labels). A study that does not have a table has
   none that is made of it, and no figure.
 - DATASETS, of which data sets: "images" for those of images, "named" for those whose images have file names; all
   without.

@@ -3,8 +3,9 @@
 `variant` is the kind of network that the chain trains, empty for the plain one: a difference between two kinds is that
 of the networks as well. `labeled` counts the images that have a label: in a cycle whose images have no answer yet it is
 that of the last one, and so is the network. Accuracies are fractions, losses nats, seconds those of the training loop.
-Cycle 0 is trained once for an initial pool, and once more for each variant of the network that strategies need, and
-stands in the curve of each.
+Of a learner that makes pseudo-labels `pseudo_accuracy` is which part of them is right, `pseudo_coverage` which part of
+the unlabelled images has one. Cycle 0 is trained once for an initial pool, and once more for each variant of the
+network that strategies need, and stands in the curve of each.
 """
 
 import pandas as pd
@@ -20,6 +21,8 @@ METRICS = [
     "train_accuracy",
     "train_loss",
     "classes_found",
+    "pseudo_accuracy",
+    "pseudo_coverage",
     "seconds",
 ]
 

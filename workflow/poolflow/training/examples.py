@@ -21,13 +21,19 @@ class Examples:
         Makes inputs of a network of images.
     unlabeled : (U,) int64 array
         The pool rows without a label, ascending.
+    cycle : int
+        That of the training; 0 is that of the initial pool.
+    last : network in eval mode on `device`, or None
+        That of the last cycle, of an ensemble the same member; for a learner with the literal LAST = True.
+    learned : bool
+        Whether the network has learned from these labels before, so that no training follows.
     device : torch.device
     """
 
-    def __init__(self, images, labels, new, normalise, candidates, dataset, rows):
+    def __init__(self, images, labels, new, normalise, candidates, dataset, rows, cycle):
         self.device, self.normalise, self.classes = normalise.device, normalise, candidates.classes
         self.images, self.labels = images.to(self.device), labels.to(self.device)
-        self.new = new
+        self.new, self.cycle, self.last, self.learned = new, int(cycle), None, False
         self.unlabeled = np.setdiff1d(np.arange(len(candidates)), rows)
         self._candidates, self._dataset = candidates, dataset
 

@@ -25,16 +25,19 @@ def fit(network, learner, config, validation=None, variant=None):
     if normalised or getattr(variant, "PAIRS", False):
         steps = max(1, min(steps, len(learner.images) // 2))  # one image alone has no variance, and no other beside it
     total = config["iterations"] or steps * config["epochs"]
-    optimizer = make_optimizer(network.parameters(), config)
+    optimizer = make_optimizer(groups(network, config), config)
     loss_of = getattr(variant, "loss", plain_loss)
     average = Average(network, config["ema"]) if config["ema"] else None
     device = next(network.parameters()).device
     best_accuracy, best_epoch, best_weights, step = -1.0, 0, None, 0
     for epoch in trange(1, math.ceil(total / steps) + 1, desc="epochs", mininterval=5):
         network.train()
+        if config["freeze"]:
+            network.eval().head.train()
         summed = torch.zeros((), device=device)
         for batch in learner.batches(steps)[: total - step]:
-            optimizer.param_groups[0]["lr"] = config["learning_rate"] * rate(step, steps, total, config)
+            for group in optimizer.param_groups:
+                group["lr"] = config["learning_rate"] * group["part"] * rate(step, steps, total, config)
             losses_of = partial(learner.losses, rows=batch.to(device))
             loss = loss_of(network, losses_of, config["precision"], step, total)
             network.zero_grad()
@@ -60,6 +63,19 @@ def fit(network, learner, config, validation=None, variant=None):
     elif average:
         network.load_state_dict(average.settle(learner, config["precision"]).state_dict())
     return best_epoch or epoch
+
+
+def groups(network, config):
+    """Return the parameters as the optimizer takes them; those of the body have a rate of their own, or are frozen."""
+    if config["body_rate"] == 1 and not config["freeze"]:
+        return [{"params": list(network.parameters()), "part": 1.0}]
+    named, body = dict(network.named_parameters()), set(network.below_head)
+    for name in body:
+        named[name].requires_grad_(not config["freeze"])
+    parts = {1.0: [value for name, value in named.items() if name not in body]}
+    if not config["freeze"]:
+        parts[config["body_rate"]] = [named[name] for name in network.below_head]
+    return [{"params": values, "part": part} for part, values in parts.items()]
 
 
 def plain_loss(network, losses_of, precision, step, total):

@@ -18,7 +18,8 @@ def evaluation_batch(shape):
 def build(config, shape, classes):
     """Return the configured network for images (height, width, channels) or features (D,), drawn from torch's seed.
 
-    Where there is a setting `variant`, it is that variant of the network, see `poolflow.variants`.
+    Where there is a setting `variant`, it is that variant of the network, see `poolflow.variants`. Its `below_head`
+    are the names of the parameters of all layers but the last.
 
     Raises
     ------
@@ -36,6 +37,7 @@ def build(config, shape, classes):
             f"{config['network']} takes images of {least} x {least} at least, found {shape[0]} x {shape[1]}"
         )
     network = plugin.Network(shape, classes, **config["parameters"])
+    network.below_head = [name for name, _ in network.named_parameters() if not name.startswith("head.")]
     if "variant" in config:
         variant = import_module(f"poolflow.variants.{config['variant']}")
         if hasattr(variant, "attach"):

@@ -64,3 +64,40 @@ def give(network, state, path):
     except (RuntimeError, TypeError, AttributeError) as error:
         reason = " ".join(str(error).split())
         raise Damaged(f"{path} holds the weights of another network ({reason[:200]})") from error
+
+
+def give_mixed(network, state, path, shrink, perturb):
+    """Give a new network `shrink` times the weights of a member and `perturb` times its own (Ash & Adams 2020).
+
+    The statistics of batch normalisation are then its own, as in the authors' code; 1 and 0 give it that member.
+    """
+    if (shrink, perturb) == (1, 0):
+        give(network, state, path)
+        return
+    fresh = {key: value.clone() for key, value in network.state_dict().items()}
+    give(network, state, path)
+    with torch.no_grad():
+        for name, values in network.named_parameters():
+            values.mul_(shrink).add_(fresh[name], alpha=perturb)
+        for name, values in network.named_buffers():
+            if name in fresh:
+                values.copy_(fresh[name])
+
+
+def give_body(network, state, path):
+    """Give a network, but for its last layer, the weights that a pretext task learned for `model.network`.
+
+    Raises
+    ------
+    Damaged
+        Where `path` holds no such network, or another one.
+    """
+    prefix = "network."
+    body = {key.removeprefix(prefix): value for key, value in state.items() if key.startswith(prefix)}
+    body = {key: value for key, value in body.items() if not key.startswith("head.")}
+    own = network.state_dict()
+    wrong = [key for key, value in body.items() if key not in own or own[key].shape != value.shape]
+    if not body or wrong:
+        found = f"with {wrong[0]} {tuple(body[wrong[0]].shape)}" if wrong else f"without weights of {prefix}*"
+        raise Damaged(f"{path} holds the weights of another network, {found}")
+    give(network, own | body, path)
