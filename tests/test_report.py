@@ -209,6 +209,15 @@ def test_the_report_of_a_study(finished):
     assert "study: tiny" in text  # its config
 
 
+def test_snakemake_s_own_report_has_the_tables_and_figures_with_their_captions(finished, tmp_path):
+    out = tmp_path / "report.html"
+    finished.snakemake("--report", str(out))
+    text = out.read_text()
+    for path in finished.folder.glob("results/tiny/figures/**/*.png"):
+        assert path.name in text
+    assert "strategy_tests.csv; what its columns are, the docstring of" in text
+
+
 def test_the_report_command_of_files_folders_and_a_study_cut_short(finished, tmp_path):
     project = finished.copy(tmp_path / "project")
     folder = project.folder / "results/tiny"

@@ -32,7 +32,7 @@ rule download:
         code=lambda w: settings.dataset_code(STUDY, "download", w.dataset),
         cfg=lambda w: settings.dataset(STUDY, w.dataset, workflow.remote_exec),
     message:
-        "files of {wildcards.dataset}"
+        "files of {wildcards.dataset} (log: {log[0]})"
     shell:
         "python -m poolflow download --name {wildcards.dataset} --config {params.cfg:q} --code {params.code}"
         ' --root "$POOLFLOW_DATA" --out {output} --cost {log.cost} 2> {log[0]}'
@@ -60,7 +60,7 @@ rule dataset:
         code=lambda w: settings.dataset_code(STUDY, "dataset", w.dataset),
         cfg=lambda w: settings.dataset(STUDY, w.dataset, workflow.remote_exec),
     message:
-        "data set {wildcards.dataset}"
+        "data set {wildcards.dataset} (log: {log[0]})"
     shell:
         "python -m poolflow dataset --name {params.name} --config {params.cfg:q} --code {params.code}"
         ' --root "$POOLFLOW_DATA" --out {output} --cost {log.cost} 2> {log[0]}'
@@ -86,7 +86,7 @@ rule pool:
         code=settings.code("pool"),
         cfg=lambda w: settings.pool(STUDY, w.dataset),
     message:
-        "pool of {wildcards.dataset}, seed {wildcards.seed}"
+        "pool of {wildcards.dataset}, seed {wildcards.seed} (log: {log[0]})"
     shell:
         "python -m poolflow pool --name {params.name} --config {params.cfg:q} --code {params.code}"
         " --dataset {input} --asked $POOLFLOW_ASKED --out {output} --cost {log.cost} 2> {log[0]}"

@@ -22,7 +22,7 @@ rule initial_pool:
         code=lambda w: settings.initial_pool_code(STUDY, w.initial_pool),
         cfg=lambda w: settings.initial_pool(STUDY, w.initial_pool),
     message:
-        "initial pool {wildcards.initial_pool} of {wildcards.dataset}, seed {wildcards.seed}"
+        "initial pool {wildcards.initial_pool} of {wildcards.dataset}, seed {wildcards.seed} (log: {log[0]})"
     shell:
         "python -m poolflow initial_pool"
         " --name {wildcards.dataset}/{wildcards.initial_pool}/seed{wildcards.seed}"

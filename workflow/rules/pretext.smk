@@ -26,7 +26,7 @@ rule pretrain:
         code=lambda w: settings.pretext_code(STUDY, "pretrain", w.task),
         cfg=lambda w: settings.pretext(STUDY, w.task),
     message:
-        "pretext task {wildcards.task}: {wildcards.dataset}, seed {wildcards.seed}"
+        "pretext task {wildcards.task}: {wildcards.dataset}, seed {wildcards.seed} (log: {log[0]})"
     shell:
         "python -m poolflow pretrain --name {params.name}"
         " --config {params.cfg:q} --code {params.code} --dataset {input.dataset} --pool {input.pool} --of {input.of}"
@@ -61,7 +61,7 @@ rule pretext_output:
         code=lambda w: settings.pretext_code(STUDY, "pretext_output", w.task),
         cfg=lambda w: settings.pretext(STUDY, w.task, w.need),
     message:
-        "{wildcards.need} of the pretext task {wildcards.task}: {wildcards.dataset}, seed {wildcards.seed}"
+        "{wildcards.need} of the pretext task {wildcards.task}: {wildcards.dataset}, seed {wildcards.seed} (log: {log[0]})"
     shell:
         "python -m poolflow pretext_output --name {params.name}"
         " --config {params.cfg:q} --code {params.code} --need {params.need} --dataset {input.dataset}"

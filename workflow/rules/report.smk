@@ -20,7 +20,7 @@ rule table:
         code=lambda w: reports.plugin_code(STUDY, "tables", w.table),
         cfg=lambda w: reports.settings(STUDY, "tables", w.table),
     message:
-        "{wildcards.table}.csv"
+        "{wildcards.table}.csv (log: {log[0]})"
     shell:
         "python -m poolflow table --name {wildcards.table} --config {params.cfg:q} --code {params.code}"
         " --out {output} --cost {log.cost} 2> {log[0]}"
@@ -47,7 +47,7 @@ rule figure:
         code=lambda w: reports.plugin_code(STUDY, "figures", w.figure),
         cfg=lambda w: reports.settings(STUDY, "figures", w.figure),
     message:
-        "figures/{wildcards.figure}.{wildcards.format}"
+        "figures/{wildcards.figure}.{wildcards.format} (log: {log[0]})"
     shell:
         "python -m poolflow figure --name {wildcards.figure} --config {params.cfg:q} --code {params.code}"
         " --out {output} --cost {log.cost} 2> {log[0]}"
@@ -74,7 +74,7 @@ rule tsne:
         code=settings.code("tsne"),
         cfg=settings.block(rows=5000, seed=STUDY["seed"]),
     message:
-        "t-SNE of {wildcards.task} on {wildcards.dataset}, seed {wildcards.seed}"
+        "t-SNE of {wildcards.task} on {wildcards.dataset}, seed {wildcards.seed} (log: {log[0]})"
     shell:
         "python -m poolflow tsne --name {wildcards.dataset}/pretext/{wildcards.task}/seed{wildcards.seed}"
         " --config {params.cfg:q} --code {params.code} --pool {input.pool} --features {input.features}"
@@ -101,7 +101,7 @@ rule report:
         code=lambda w: reports.report_code(),
         cfg=lambda w: reports.report_settings(STUDY, config),
     message:
-        "report.html"
+        "report.html (log: {log[0]})"
     shell:
         "python -m poolflow study_report --name report --config {params.cfg:q} --code {params.code} --out {output}"
         " --cost {log.cost} 2> {log[0]}"
