@@ -449,9 +449,10 @@ def test_a_learner_starts_from_what_a_pretext_task_learned_and_its_last_layer_is
     assert len({state["head.1.weight"].sum().item() for state in states}) == members(variant)
 
 
-def test_a_frozen_body_stays_as_it_is_and_the_last_layer_learns(place):
+@pytest.mark.parametrize("learner", LEARNERS)
+def test_a_frozen_body_stays_as_it_is_and_the_last_layer_learns(place, learner):
     pretrained, learned = body_of(place)
-    state = place.train(pretrained=pretrained, freeze=True)[1][0]
+    state = place.train(learner, pretrained=pretrained, freeze=True)[1][0]
     for name, value in learned.items():
         assert torch.equal(state[name], value) == (not name.startswith("head.")), name
 

@@ -11,7 +11,7 @@ import numpy as np
 import seaborn as sns
 from matplotlib.colors import TwoSlopeNorm
 
-from poolflow.figures._style import colours, labels_axis, shorten
+from poolflow.figures._style import colours, labels_axis, seeds_in_words, shorten
 
 NEEDS = ("acquired.csv", "acquired_classes.csv")
 AT_LEAST = {"cycles": 1}
@@ -64,9 +64,8 @@ def balance(acquired, classes, strategies, title):
         lower.tick_params(axis="x", rotation=90 if max(map(len, names)) * len(names) > 60 else 0)
     else:
         lower.set_xlabel("classes, each row sorted")
-    seeds = acquired.seed.nunique()
-    spread = f"mean ± std over {seeds} seeds" if seeds > 1 else "1 seed"
-    figure.suptitle(f"{title}: classes of what each strategy acquired, {spread}")
+    seeds = seeds_in_words(acquired.seed.nunique())
+    figure.suptitle(f"{title}: classes of what each strategy acquired, {seeds}")
     return figure
 
 

@@ -65,7 +65,7 @@ class Learner(supervised.Learner):
         rows = self.examples.unlabeled
         if not len(rows):
             return rows, torch.zeros(0, dtype=torch.int64), torch.zeros(0)
-        images = self.examples.read(rows)
+        images = self.others[: len(rows)]
         sure, classes = log_probs(self.network, self.normalise, images, self.training["precision"]).exp().max(dim=1)
         taken = sure >= self.threshold
         return rows[taken.numpy()], classes[taken], torch.ones(int(taken.sum()))

@@ -82,7 +82,6 @@ class Learner(supervised.Learner):
         parts = self.images.split(networks.evaluation_batch(self.images.shape[1:]))
         precision = self.training["precision"]
         found = [networks.features(self.network, self.normalise(part), precision).cpu() for part in parts]
-        self.network.train()
         return torch.cat(found).numpy()
 
     def spread(self):

@@ -31,11 +31,12 @@ def fit(network, learner, config, validation=None, variant=None):
     device = next(network.parameters()).device
     best_accuracy, best_epoch, best_weights, step = -1.0, 0, None, 0
     for epoch in trange(1, math.ceil(total / steps) + 1, desc="epochs", mininterval=5):
+        batches = learner.batches(steps)  # which may run the network
         network.train()
         if config["freeze"]:
             network.eval().head.train()
         summed = torch.zeros((), device=device)
-        for batch in learner.batches(steps)[: total - step]:
+        for batch in batches[: total - step]:
             for group in optimizer.param_groups:
                 group["lr"] = config["learning_rate"] * group["part"] * rate(step, steps, total, config)
             losses_of = partial(learner.losses, rows=batch.to(device))
