@@ -399,16 +399,14 @@ def test_the_losses_of_label_propagation_are_weighed_by_hand(place, monkeypatch)
 @pytest.mark.parametrize(("shrink", "perturb"), [(1.0, 0.0), (0.4, 0.1), (0.0, 1.0)])
 def test_shrink_and_perturb_by_hand(shrink, perturb):
     torch.manual_seed(0)
-    old, new = (networks.build(network(), (8, 8, 1), CLASSES) for _ in range(2))
-    for module in old.modules():
-        if isinstance(module, nn.BatchNorm2d):
-            module.running_mean.fill_(3)
+    old, new = (nn.Sequential(nn.Conv2d(1, 2, 3), nn.BatchNorm2d(2)) for _ in range(2))
+    old[1].running_mean.fill_(3)
     before = {name: value.clone() for name, value in new.named_parameters()}
     weights.give_mixed(new, old.state_dict(), "model.pt", shrink, perturb)
     for name, value in new.named_parameters():
         torch.testing.assert_close(value, shrink * old.get_parameter(name) + perturb * before[name])
-    for name, value in new.named_buffers():  # of the fresh network, but for a plain warm start
-        assert torch.equal(value, old.get_buffer(name)) == (perturb == 0 or not name.endswith("running_mean"))
+    # The statistics are the fresh network's, but for a plain warm start.
+    assert new[1].running_mean.tolist() == ([3, 3] if perturb == 0 else [0, 0])
 
 
 def test_a_warm_start_continues_from_what_is_shrunk_and_perturbed(place):
@@ -455,6 +453,29 @@ def test_a_frozen_body_stays_as_it_is_and_the_last_layer_learns(place, learner):
     state = place.train(learner, pretrained=pretrained, freeze=True)[1][0]
     for name, value in learned.items():
         assert torch.equal(state[name], value) == (not name.startswith("head.")), name
+
+
+def test_a_frozen_body_keeps_its_statistics_whatever_a_learner_does_with_the_network_between_epochs():
+    class Normalised(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.features = nn.Sequential(nn.BatchNorm2d(1), nn.Flatten())
+            self.head = nn.Sequential(nn.Linear(64, CLASSES))
+            self.below_head = ["features.0.weight", "features.0.bias"]
+
+    class Asking(supervised.Learner):
+        def batches(self, steps):
+            built.train()
+            return super().batches(steps)
+
+    built = Normalised()
+    before = {name: value.clone() for name, value in built.state_dict().items()}
+    images, labels = clusters(ASKED, CLASSES)
+    examples = SimpleNamespace(images=images, labels=labels, new=None, normalise=NORMALISE)
+    training = SETTINGS | {"freeze": True}
+    loop.fit(built, Asking(examples, training), training)
+    for name, value in built.state_dict().items():
+        assert torch.equal(value, before[name]) == (not name.startswith("head.")), name
 
 
 def test_the_body_has_a_learning_rate_of_its_own(place):
