@@ -117,8 +117,13 @@ def test_pretext_tasks_are_those_that_something_uses(study):
 
 
 def test_published_files_are_asked_for_where_there_are_some(study):
-    assert chains.published(study, "digits") == []
-    assert chains.published(check({"datasets": ["mnist"]}), "mnist") == ["<results>/mnist/source.json"]
+    assert chains.published(study, "datasets", "digits") == []
+    mnist = check({"datasets": ["mnist"]})
+    assert chains.published(mnist, "datasets", "mnist") == ["<results>/mnist/source.json"]
+    for weights, expected in (("download", ["<results>/pretext/net/source.json"]), ("own.pth", [])):
+        net = {"task": "pretrained", "weights": weights}
+        features = check({"learners": {"mlp": {"features": "net"}}, "pretext": {"net": net}})
+        assert chains.published(features, "pretext", "net") == expected
 
 
 def test_a_block_has_what_its_stage_reads_and_nothing_else(study):

@@ -9,9 +9,11 @@ import conda_stand_in
 import h5py
 import numpy as np
 import pytest
+import timm
 import yaml
 from conftest import TINY, Project
 from helpers import md5
+from safetensors.torch import save_file
 from test_environment import ENVIRONMENTS, RULES
 
 # A published data set whose images have names, so that `download` and `to_label` have something to do.
@@ -36,7 +38,15 @@ def load(root):
     return data | {{"classes": ["lying", "upright"], "names": names}}
 '''
 # The least in which every rule has a job.
-STUDY = TINY | {"datasets": ["stripes"], "strategies": ["entropy"], "cycles": 1, "training": {"epochs": 1}}
+MODEL = "test_resnet.r160_in1k"
+STUDY = TINY | {
+    "datasets": ["stripes"],
+    "learners": {"small_cnn": {}, "linear": {"features": "net"}},
+    "strategies": ["entropy"],
+    "pretext": TINY["pretext"] | {"net": {"task": "pretrained", "model": MODEL, "size": 32}},
+    "cycles": 1,
+    "training": {"epochs": 1},
+}
 
 
 def new_project(folder):
@@ -47,6 +57,9 @@ def new_project(folder):
     images = (images + np.random.default_rng(0).integers(0, 50, images.shape)).astype(np.uint8)[..., None]
     (project.folder / "data").mkdir()
     np.save(project.folder / "data/stripes.npy", images)
+    (project.folder / "data/pretrained").mkdir()
+    state = {name: value.contiguous() for name, value in timm.create_model(MODEL).state_dict().items()}
+    save_file(state, project.folder / f"data/pretrained/{MODEL}.safetensors")
     checksum = md5((project.folder / "data/stripes.npy").read_bytes())
     project.write("workflow/poolflow/datasets/stripes.py", STRIPES.format(md5=checksum))
     return project

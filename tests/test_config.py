@@ -31,7 +31,7 @@ MISTAKES = {
     "unknown parameter of a learner and its network": (
         {"learners": {"a": {"network": {"network": "mlp", "widths": 3}}}},
         "learners.a.widths: found unknown parameter of mlp 'widths'",
-        "expected one of dropout, hidden, layers, learner, network, start, training",
+        "expected one of dropout, features, hidden, layers, learner, network, start, training",
     ),
     "a value outside the bounds": (
         {"initial_pools": {"typiclust": {"neighbours": -5}}},
@@ -201,6 +201,39 @@ MISTAKES = {
         {"learners": {"a": {"network": "small_cnn", "start": "simcl"}}},
         "learners.a.start: found unknown pretext task 'simcl'",
         "did you mean simclr?",
+    ),
+    "features of a task that embeds no test image": (
+        {"learners": {"a": {"network": "mlp", "features": "simclr"}}},
+        "learners.a.features: simclr gives features of the pool alone, and none of the test images; write a task such",
+        "pretrained",
+    ),
+    "features for a network of images": (
+        {"learners": {"a": {"network": "small_cnn", "features": "pretrained"}}},
+        "learners.a: small_cnn takes images, but digits holds features",
+        "",
+    ),
+    "features beside a start": (
+        {"learners": {"a": {"network": "mlp", "features": "pretrained", "start": "simclr"}}},
+        "learners.a.features: found pretrained beside start: simclr; write one of the two",
+        "",
+    ),
+    "augmented features": (
+        {"learners": {"a": {"network": "linear", "features": "pretrained", "training": {"flip": True}}}},
+        "learners.a.training.flip: augmentation needs images, but it learns from features of pretrained",
+        "",
+    ),
+    "features of mirrored images": (
+        {"learners": {"a": {"network": "linear", "features": "pretrained"}}, "pool": {"flips": True}},
+        "pretext.pretrained: pretrained embeds the images as they are, but those of digits are changed by pool.flips",
+        "",
+    ),
+    "weights that are not there": (
+        {
+            "learners": {"a": {"network": "linear", "features": "net"}},
+            "pretext": {"net": {"task": "pretrained", "sha256": 3}},
+        },
+        "pretext.net.sha256: found 3",
+        "expected str | None",
     ),
     "a learner that needs images": (
         {
@@ -640,7 +673,8 @@ def test_the_targets_are_listed_with_what_they_make(tmp_path):
         [line.split(maxsplit=1) for line in part.splitlines() if line.startswith("  ")] for part in (targets, jobs)
     ]
     assert [name for name, _ in names[0]] == ["all", "data", "curves", "to_label"]
-    rules = {*stages(), "train_with_pseudo_labels", "report"} - {"study_report"}  # `report` is what people call
+    rules = {*stages(), "train_with_pseudo_labels", "download_weights"}
+    rules = rules - {"study_report"} | {"report"}  # which is what people call
     assert {name for name, _ in names[1]} == rules
     assert all(text.endswith(".") or "csv" in text for part in names for _, text in part)
 

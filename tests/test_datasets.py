@@ -11,10 +11,9 @@ from helpers import FILES, images, imported, pack
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from poolflow.data import store
+from poolflow.data import content, store
 from poolflow.datasets._split import split
 from poolflow.job import StageError
-from poolflow.stages import dataset
 
 pytestmark = pytest.mark.usefixtures("no_network")
 RNG = np.random.default_rng(0)
@@ -76,7 +75,7 @@ class Sliced:
 
 def test_features_are_streamed_once_and_their_statistics_are_exact(written, monkeypatch):
     monkeypatch.setattr(store, "CHUNK", 7 * 4 * 5)
-    monkeypatch.setattr(dataset, "BLOCK", 3)
+    monkeypatch.setattr(content, "BLOCK", 3)
     values = RNG.normal([0, 1e4, -5, 0.1, 0], [1, 1, 1e-3, 0, 0], (500, 5))
     train, test = Sliced(values, 21), Sliced(values[:50], 21)
     labels = np.arange(500) % 2

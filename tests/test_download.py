@@ -16,22 +16,24 @@ import numpy as np
 import pytest
 from conftest import ROOT
 
+from poolflow.data import fetching
 from poolflow.data.published import File
 from poolflow.job import Job, StageError
 from poolflow.stages import download
 
-BODY = np.random.default_rng(0).bytes(3 * download.CHUNK + 1000)
+BODY = np.random.default_rng(0).bytes(3 * fetching.CHUNK + 1000)
 HALF = len(BODY) // 2
 MD5 = hashlib.md5(BODY).hexdigest()
-CONFIG = {"dataset": "fake", "parameters": {}}
+CONFIG = {"kind": "datasets", "plugin": "fake", "parameters": {}}
 JOB = Job("download", "fake", CONFIG, "abc")
 # The stage with a data set of one file, and short waits.
 SCRIPT = """
 import sys, types
+from poolflow.data import fetching
 from poolflow.data import published as files
 from poolflow.running.run import run
 from poolflow.stages import download
-download.WAIT, download.TIMEOUT = 0.01, (5, 5)
+fetching.WAIT, fetching.TIMEOUT = 0.01, (5, 5)
 file = files.File("data/a.bin", tuple(sys.argv.pop().split(",")), {md5!r})
 sys.modules["poolflow.datasets.fake"] = types.SimpleNamespace(files=lambda: [file])
 run("download", sys.argv[1:])
@@ -105,10 +107,10 @@ def refusing():
 @pytest.fixture
 def fetch(tmp_path, monkeypatch):
     """Return a function that runs the stage in this process for one file; it returns what source.json says."""
-    monkeypatch.setattr(download, "WAIT", 0.001)
+    monkeypatch.setattr(fetching, "WAIT", 0.001)
 
     def run(*urls, instead=(), md5=MD5, patience=30):
-        monkeypatch.setattr(download, "TIMEOUT", (5, patience))
+        monkeypatch.setattr(fetching, "TIMEOUT", (5, patience))
         plugin = SimpleNamespace(files=lambda: [File("data/a.bin", urls, md5, instead)])
         monkeypatch.setitem(sys.modules, "poolflow.datasets.fake", plugin)
         download.main(JOB, str(tmp_path / "root"), str(tmp_path / "source.json"))
@@ -186,9 +188,9 @@ def test_a_wrong_checksum_is_one_line_after_a_second_try(server, fetch, tmp_path
     [
         ({"status": 404}, 1, "status 404"),
         ({"status": 403}, 1, "status 403"),
-        ({"status": 500}, download.ATTEMPTS, "status 500"),
-        ({"until": 0, "stall": 20}, download.ATTEMPTS, "Read timed out"),
-        ({"until": HALF, "ranges": False}, download.ATTEMPTS, "IncompleteRead|Connection broken"),
+        ({"status": 500}, fetching.ATTEMPTS, "status 500"),
+        ({"until": 0, "stall": 20}, fetching.ATTEMPTS, "Read timed out"),
+        ({"until": HALF, "ranges": False}, fetching.ATTEMPTS, "IncompleteRead|Connection broken"),
     ],
 )
 def test_attempts_end(server, fetch, tmp_path, answer, requests, message):
@@ -201,8 +203,8 @@ def test_attempts_end(server, fetch, tmp_path, answer, requests, message):
 
 def test_waiting_times_double(server, fetch, monkeypatch):
     waits = []
-    monkeypatch.setattr(download.time, "sleep", waits.append)
-    monkeypatch.setattr(download, "WAIT", 1.0)
+    monkeypatch.setattr(fetching.time, "sleep", waits.append)
+    monkeypatch.setattr(fetching, "WAIT", 1.0)
     server.answers = [{"status": 500}]
     with pytest.raises(StageError):
         fetch(server.url)
@@ -230,15 +232,6 @@ def test_a_file_of_another_checksum_is_named_and_kept(server, fetch, tmp_path):
         fetch(server.url)
     assert path.read_bytes() == b"mine"
     assert server.ranges == []
-
-
-def test_a_data_set_without_files_has_none(stage, tmp_path):
-    done = stage("download", {"dataset": "digits", "parameters": {}}, root=tmp_path / "no", out=tmp_path / "s.json")
-    assert done.returncode == 0, done.stderr
-    source = json.loads((tmp_path / "s.json").read_text())
-    assert source["files"] == []
-    assert source["provenance"]["stage"] == "download"
-    assert not (tmp_path / "no").exists()
 
 
 # The stage as a process

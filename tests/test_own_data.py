@@ -186,12 +186,12 @@ import numpy as np
 from poolflow.data.published import File
 
 
-def files():
+def files(shift=0):
     return [File("noise.npy", ("{url}",), "{md5}")]
 
 
-def load(root):
-    labels = np.arange(60) % 2
+def load(root, shift: int = 0):
+    labels = (np.arange(60) + shift) % 2
     images = np.load(f"{{root}}/noise.npy") + 90 * labels[:, None, None, None].astype("u1")
     return {{"train": (images, labels), "test": (images, labels), "classes": ["a", "b"]}}
 '''
@@ -217,10 +217,13 @@ def test_published_files_are_fetched_first_and_once(tmp_path):
     server.server_close()
     assert (project.folder / "data/noise.npy").exists()
     assert project.planned() == set()
+    # What is fetched with other parameters is read with them.
+    tiny = {"strategies": ["random"], "initial_pools": ["random"], "cycles": 1}
+    project.configure(datasets={"served": {"shift": 1}}, **tiny)
+    assert {"served/source.json", "served/dataset.h5", "curves.csv"} < project.planned()
+    project.configure(datasets=["served"], **tiny)
     # The checksum says what was fetched, not the moment or the code that fetched it.
-    project.edit("workflow/poolflow/stages/download.py", "ATTEMPTS = 5", "ATTEMPTS = 4")
-    assert project.planned() == {"served/source.json"}
-    project.snakemake("--cores", "1")
+    project.edit("workflow/poolflow/data/fetching.py", "ATTEMPTS = 5", "ATTEMPTS = 4")
     assert project.planned() == set()
     shutil.rmtree(project.folder / "data")
     for name in ("source.json", "dataset.h5"):

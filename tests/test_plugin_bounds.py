@@ -19,6 +19,8 @@ FREE = {
     ("datasets", "image_folder", "test"): "the name of a folder",
     ("datasets", "image_folder", "unlabeled"): "the name of a folder",
     ("datasets", "tiny_imagenet", "path"): "a path",
+    ("pretext", "pretrained", "model"): "a name of timm's",
+    ("pretext", "pretrained", "sha256"): "a checksum",
 }
 # The kinds whose parameters a config sets; those of the others are keys of the study, whose bounds the schema has.
 KINDS = {rule["plugins"] for rule in load_schema()["properties"].values() if "plugins" in rule} | {"networks"}

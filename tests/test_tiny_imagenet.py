@@ -47,7 +47,7 @@ def test_tiny_imagenet_has_its_validation_part_as_test_set(make_dataset, tmp_pat
 
 def test_only_the_original_tiny_imagenet_is_fetched():
     (file,) = tiny_imagenet.files()
-    assert file.md5 == "90528d7ca1a48142e341f4ef8d21d0de"
+    assert file.checksum == "90528d7ca1a48142e341f4ef8d21d0de"
     assert file.path == "tiny-imagenet-200.zip"
     assert all(url.endswith("//cs231n.stanford.edu/tiny-imagenet-200.zip") for url in file.urls)
     assert tiny_imagenet.files(path="small.zip") == []

@@ -199,5 +199,5 @@ def test_what_is_fetched_is_what_torchvision_names():
     assert urls["MNIST/raw/t10k-labels-idx1-ubyte.gz"] == tuple(
         f"{mirror}t10k-labels-idx1-ubyte.gz" for mirror in datasets.MNIST.mirrors
     )
-    assert [file.md5 for file in svhn.files()] == [datasets.SVHN.split_list[part][2] for part in ("train", "test")]
+    assert [file.checksum for file in svhn.files()] == [datasets.SVHN.split_list[part][2] for part in ("train", "test")]
     assert cifar100.files(labels="coarse") == cifar100.files()

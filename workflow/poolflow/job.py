@@ -9,7 +9,7 @@ from importlib import metadata
 
 import numpy as np
 
-LIBRARIES = ("h5py", "numpy", "scikit-learn", "scipy", "torch", "torchvision")
+LIBRARIES = ("h5py", "numpy", "scikit-learn", "scipy", "timm", "torch", "torchvision")
 
 
 class StageError(Exception):

@@ -67,14 +67,15 @@ def how_to_repair():
 
 
 # Stages are run by the package beside this file, by the Python that runs Snakemake or by the one of a conda environment,
-# which then must not see packages of the user's own in ~/.local. Where downloaded data lie is no part of the study: as
-# an environment variable it is no param, and moving the data reruns nothing. What the study asks for in all is none
+# which then must not see packages of the user's own in ~/.local. Where downloaded data and weights lie is no part of the
+# study: as environment variables they are no params, and moving them reruns nothing. What the study asks for in all is none
 # either, so that one more cycle makes no pool and no acquisition anew.
 CONDA = DeploymentMethod.CONDA in workflow.deployment_settings.deployment_method
 ASKED = f"{STUDY['initial_size']} {STUDY['budget']} {STUDY['cycles']}"
 PREFIX = (
     f"set -euo pipefail; export PYTHONSAFEPATH=1 PYTHONPATH={quote(f'{workflow.basedir}/workflow')}"
     f" POOLFLOW_ASKED={quote(ASKED)} POOLFLOW_CYCLES={STUDY['cycles']}"
+    f" POOLFLOW_OWN={quote(settings.own_paths(STUDY))}"
     f" POOLFLOW_DATA={quote(os.path.expanduser(STUDY['data_root']))} POOLFLOW_REPAIR={quote(how_to_repair())}"
     f" {'PYTHONNOUSERSITE=1' if CONDA else f'PATH={quote(str(Path(sys.executable).parent))}:$PATH'}; "
 )

@@ -4,7 +4,7 @@
 rule acquire:
     """The labelled set of a cycle: the last one's and what the query strategy asks for."""
     input:
-        dataset="<results>/{dataset}/dataset.h5",
+        dataset=partial(chains.dataset, STUDY),
         pool="<results>/{dataset}/pool/seed{seed}.h5",
         labeled=lambda w: chains.labeled(w, f"{w.initial_pool}/{w.strategy}", int(w.cycle) - 1),
         needs=partial(chains.needs_of_acquisition, STUDY),
@@ -35,7 +35,7 @@ rule acquire:
 rule train:
     """A network trained on a cycle's labelled set, and its metrics. The last cycle's metrics.json asks for its whole chain."""
     input:
-        dataset="<results>/{dataset}/dataset.h5",
+        dataset=partial(chains.dataset, STUDY),
         pool="<results>/{dataset}/pool/seed{seed}.h5",
         labeled=lambda w: chains.labeled(w, w.chain, int(w.cycle)),
         start=partial(chains.last_model, STUDY),
@@ -87,7 +87,7 @@ for OUTPUTS, STRATEGIES in [(("{need}",), []), *chains.predicted_together(STUDY)
         name:
             "_".join(["predict", *OUTPUTS]).removesuffix("_{need}")
         input:
-            dataset="<results>/{dataset}/dataset.h5",
+            dataset=partial(chains.dataset, STUDY),
             pool="<results>/{dataset}/pool/seed{seed}.h5",
             model="<results>/{dataset}/{learner}/{chain}/seed{seed}/cycle{cycle}/model.pt",
         output:

@@ -45,7 +45,7 @@ def load_idx(source, root, unpacked=None):
                 check_idx(path)
                 os.symlink(path, os.path.join(raw, name))
             else:
-                extract_archive(verified(os.path.join(root, file.path), file.md5), raw)
+                extract_archive(verified(os.path.join(root, file.path), file.checksum), raw)
         parts = {part: source(folder, train=part == "train") for part in ("train", "test")}
     data = {part: (found.data.numpy()[..., None], found.targets.numpy()) for part, found in parts.items()}
     return data | {"classes": source.classes}
@@ -80,7 +80,7 @@ def load_cifar(source, root, labels=None, classes=None):
         if file.unpacked(root):
             folder = root
         else:
-            extract_archive(verified(os.path.join(root, file.path), file.md5), folder)
+            extract_archive(verified(os.path.join(root, file.path), file.checksum), folder)
         for name, md5 in checksums.items():
             verified(os.path.join(folder, source.base_folder, name), md5)
         parts = {part: source(folder, train=part == "train") for part in ("train", "test")}
@@ -107,6 +107,6 @@ def svhn_files(source):
 def load_svhn(source, root):
     """Return SVHN."""
     for file in svhn_files(source):
-        verified(os.path.join(root, file.path), file.md5)
+        verified(os.path.join(root, file.path), file.checksum)
     parts = {part: source(root, split=part) for part in ("train", "test")}
     return {part: (found.data.transpose(0, 2, 3, 1), found.labels) for part, found in parts.items()}

@@ -34,7 +34,7 @@ def load(root, path: str = "tiny-imagenet-200.zip"):
     """Return the images with their names; a class has the first word of words.txt for it."""
     where = os.path.join(root, os.path.expanduser(path))
     for file in files(path):
-        where = os.path.join(root, FOLDER) if file.unpacked(root) else verified(where, file.md5)
+        where = os.path.join(root, FOLDER) if file.unpacked(root) else verified(where, file.checksum)
     names, tables, top = [], {}, None
     for name, content in members(where, lambda name: name.endswith(TABLES)):
         names.append(name)

@@ -228,7 +228,7 @@ def stage_of(path):
         return "table" if name != "report" else "report"
     if path.parts[0] == "figures":
         return "figure"
-    if name in ("train", "acquire", "dataset", "download", "initial_pool", "tsne"):
+    if name in ("train", "acquire", "dataset", "download", "initial_pool", "tsne", "weights", "embed"):
         return name
     if "pretext" in path.parts:
         return "pretrain" if name in ("pretrain", "model") else "pretext output"

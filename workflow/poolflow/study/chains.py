@@ -10,6 +10,7 @@ from functools import cache
 from poolflow.data import paths
 from poolflow.study import plugins
 
+FETCH = "download"  # in place of a path of the user's own: the published file
 OTHER_NEEDS = {*plugins.DATA, *plugins.ORACLE, "labels"}  # what a strategy gets from no file of its own
 
 
@@ -56,6 +57,28 @@ def first_chain(study, initial_pool, strategy):
 def folder(names, chain, cycle):
     """Return the folder of a cycle of a chain."""
     return f"<results>/{paths.cycle(names.dataset, names.learner, chain, names.seed, cycle)}"
+
+
+def dataset(study, names):
+    """Return the data set that a learner sees: the embedding of it by a pretext task, where it learns from that."""
+    task = study["learners"][names.learner]["features"]
+    return embedding(names.dataset, task) if task else f"<results>/{paths.dataset(names.dataset)}"
+
+
+def embedding(dataset, task):
+    """Return the file of a data set's images as a pretext task embeds them."""
+    return f"<results>/{dataset}/pretext/{task}/embedding.h5"
+
+
+def embeds(study, task):
+    """Return whether a pretext task embeds all images of a data set, with weights learned elsewhere."""
+    return plugins.defines("pretext", study["pretext"][task]["plugin"], "embed")
+
+
+def of_pretext(study, names):
+    """Return the data set that an output of a pretext task is made of."""
+    task = names.task
+    return embedding(names.dataset, task) if embeds(study, task) else f"<results>/{paths.dataset(names.dataset)}"
 
 
 def labeled(names, chain, cycle):
@@ -110,7 +133,7 @@ def pretext_file(study, names, task, need):
 def used_tasks(study):
     """Return the pretext tasks that an initial pool, a strategy or a learner uses, and those that these build on."""
     used = [entry["pretext"] for key in ("initial_pools", "strategies") for entry in study[key].values()]
-    used += [entry["start"] for entry in study["learners"].values()]
+    used += [entry[key] for entry in study["learners"].values() for key in ("start", "features")]
     for task in used:  # grows
         used += [study["pretext"][task]["of"]] if task else []
     return [task for task in dict.fromkeys(used) if task]
@@ -133,7 +156,11 @@ def learners(study, pseudo_labels):
     return [n for n, entry in study["learners"].items() if bool(entry["facts"].get("PSEUDO_LABELS")) == pseudo_labels]
 
 
-def published(study, dataset):
-    """Return the file that says that a data set's published files are there; none for one that is not published."""
-    fetched = plugins.defines("datasets", study["datasets"][dataset]["plugin"], "files")
-    return [f"<results>/{dataset}/source.json"] if fetched else []
+def published(study, key, name):
+    """Return the file that says that the published files of a data set, or a pretext task, are there.
+
+    None for one that has no such files, or for which the user gives others.
+    """
+    entry = study[key][name]
+    fetched = plugins.defines(key, entry["plugin"], "files") and entry["parameters"].get("weights", FETCH) == FETCH
+    return [f"<results>/{'pretext/' if key == 'pretext' else ''}{name}/source.json"] if fetched else []

@@ -69,6 +69,7 @@ def check_training(study, problems):
                 f"{where}.freeze: found true, expected a pretext task to start from: learners.{learner}.start"
             )
         check_start(study, learner, problems)
+        check_features(study, learner, problems)
         for name, strategy in study["strategies"].items():
             variant = strategy["variant"]
             asked = plugins.literals("variants", variant).get("NETWORK", {}) if variant else {}
@@ -85,14 +86,12 @@ def check_training(study, problems):
                 )
         augmented = [key for key in ("crop", "flip", "resized_crop", "cutout", "randaugment") if training[key]]
         for name, dataset in study["datasets"].items():
-            data = dataset["facts"]
+            data = dataset["facts"] | ({"KIND": "features"} if entry["features"] else {})
             check_network(f"learners.{learner}", entry["network"], name, data, problems)
             if data.get("KIND", "images") not in entry["facts"].get("INPUTS", ("images", "features")):
-                problems.append(
-                    f"learners.{learner}: {entry['plugin']} takes images, but {name} is a table of features"
-                )
+                problems.append(f"learners.{learner}: {entry['plugin']} takes images, but {source(entry, name)}")
             if data.get("KIND") == "features" and augmented:
-                problems.append(f"{where}.{augmented[0]}: augmentation needs images, but {name} is a table of features")
+                problems.append(f"{where}.{augmented[0]}: augmentation needs images, but {source(entry, name)}")
             if training["best_epoch"] and not dataset["pool"]["validation"]:
                 problems.append(f"{where}.best_epoch: {name} has no validation split; write pool: {{validation: 0.1}}")
 
@@ -116,6 +115,32 @@ def check_start(study, learner, problems):
             f"{where}: {entry['start']} trains {trained['network']} {trained['parameters']}, but the learner's network "
             f"is {network['network']} {network['parameters']}; write pretext: {{{entry['start']}: {{network: ...}}}}"
         )
+
+
+def source(learner, dataset):
+    """Return in words where a learner's features come from."""
+    return (
+        f"it learns from features of {learner['features']}"
+        if learner["features"]
+        else f"{dataset} is a table of features"
+    )
+
+
+def check_features(study, learner, problems):
+    """Add a line where a learner learns from features of a pretext task that embeds no data set."""
+    entry = study["learners"][learner]
+    task = study["pretext"].get(entry["features"])
+    if not task:
+        return
+    where = f"learners.{learner}.features"
+    if not plugins.defines("pretext", task["plugin"], "embed"):
+        known = [name for name in plugins.names("pretext") if plugins.defines("pretext", name, "embed")]
+        problems.append(
+            f"{where}: {entry['features']} gives features of the pool alone, and none of the test images; write a task "
+            f"such as {', '.join(known)}"
+        )
+    elif entry["start"]:
+        problems.append(f"{where}: found {entry['features']} beside start: {entry['start']}; write one of the two")
 
 
 def check_pretext(study, problems):
@@ -169,6 +194,12 @@ def check_pretext(study, problems):
                 )
             elif entry["network"]:
                 check_network(f"pretext.{name}.network", entry["network"], dataset, data, problems)
+            changed = [key for key in ("flips", "noise") if settings["pool"][key]]
+            if changed and plugins.defines("pretext", entry["plugin"], "embed"):
+                problems.append(
+                    f"pretext.{name}: {entry['plugin']} embeds the images as they are, but those of {dataset} are "
+                    f"changed by pool.{changed[0]}"
+                )
 
 
 def check_network(where, entry, name, data, problems):

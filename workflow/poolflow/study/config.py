@@ -20,7 +20,7 @@ RECIPES = WORKFLOW / "recipes"
 # What an entry of a key may have beside its plugin's name and parameters.
 BESIDE = {
     "datasets": ["pool"],
-    "learners": ["network", "training", "start"],
+    "learners": ["network", "training", "start", "features"],
     "initial_pools": ["pretext"],
     "strategies": ["pretext", "variant"],
     "pretext": ["recipe", "network", "of"],
@@ -37,7 +37,7 @@ WORDS = {
 
 # Names that would meet what else lies in the same folder, by the key of the entries.
 TAKEN = {
-    "datasets": r"figures|logs|benchmarks|.*\.(csv|html|json)",
+    "datasets": r"figures|logs|benchmarks|pretext|.*\.(csv|html|json)",
     "learners": r"pool|pools|pretext|dataset\.h5|source\.json",
     "strategies": r"seed\d+",
     "initial_pools": r"seed\d+",
@@ -81,9 +81,9 @@ class Study(dict):
 
     `datasets`, `learners`, `initial_pools`, `strategies` and `pretext` are mappings from a name to {the plugin's name
     under `plugin`, its literals under `facts`, its `parameters`, and: for a data set its `pool`; for a learner its
-    `network` ({network, facts, parameters}), its `training` and the pretext task that this starts from, `start`, or
-    None; for an initial pool and a strategy the `pretext` task
-    or None; for that its `network` or None and what it builds on, `of`; for a strategy also the `variant` of the
+    `network` ({network, facts, parameters}), its `training`, the pretext task that this starts from, `start`, or None,
+    and the one that embeds its images, `features`, or None; for an initial pool and a strategy the `pretext` task or
+    None; for that its `network` or None and what it builds on, `of`; for a strategy also the `variant` of the
     network that its chain trains, "" for the plain one}.
     """
 
@@ -328,7 +328,7 @@ EXTRA = {
 
 
 def resolve_learners(study, schema, problems):
-    """Return {name: {plugin, facts, parameters, network, training, start}} for the learners of the study."""
+    """Return {name: {plugin, facts, parameters, network, training, start, features}} for the learners of the study."""
     resolved = {}
     for name, settings in named("learners", study["learners"], schema, problems):
         where = f"learners.{name}"
@@ -337,7 +337,7 @@ def resolve_learners(study, schema, problems):
         own = dict(own) if isinstance(own, dict) else {"network": own}
         network = chosen("learners", name, "network", name, plugins.names("networks"), own, problems)
         training = overridden(where, "training", study["training"], settings.pop("training", {}), schema, problems)
-        start = text(where, "start", settings, problems)
+        tasks = {key: text(where, key, settings, problems) for key in ("start", "features")}
         if learner is None or network is None:
             continue
         others = ["learner", *BESIDE["learners"], *plugins.parameters("networks", network)]
@@ -348,7 +348,7 @@ def resolve_learners(study, schema, problems):
             "parameters": checked(where, "learners", learner, of_learner, others, problems),
             "network": network_entry(where, network, settings | own, problems),
             "training": training,
-            "start": start,
+            **tasks,
         }
     return resolved
 
@@ -369,7 +369,8 @@ def resolve_pretext(study, schema, problems):
     entries, todo = {}, [("pretext", name) for name in given]
     for key in ("initial_pools", "strategies"):
         todo += [(f"{key}.{name}.pretext", entry["pretext"]) for name, entry in study[key].items() if entry["pretext"]]
-    todo += [(f"learners.{name}.start", entry["start"]) for name, entry in study["learners"].items() if entry["start"]]
+    for key in ("start", "features"):
+        todo += [(f"learners.{name}.{key}", entry[key]) for name, entry in study["learners"].items() if entry[key]]
     for where, name in todo:  # grows as tasks name what they build on
         if name in entries:
             continue

@@ -10,12 +10,15 @@ PACKAGE = Path(__file__).parents[1]
 # Folder of a kind of plugin -> what one is called, and its functions: how many arguments precede the parameters. Those
 # with `__init__` are a class of that name, `Network` or `Learner`.
 KINDS = {
-    "datasets": ("dataset", {"load": 1}),
+    "datasets": ("dataset", {"load": 1, "files": 0}),
     "networks": ("network", {"__init__": 3}),
     "learners": ("learner", {"__init__": 3}),
     "variants": ("variant", {}),
     "outputs": ("output", {"output": 3}),
-    "pretext": ("task", {"build": 1, "train": 2, "features": 2, "scores": 2, "clusters": 2}),
+    "pretext": (
+        "task",
+        {"build": 1, "train": 2, "features": 2, "scores": 2, "clusters": 2, "files": 0, "weights": 1, "embed": 2},
+    ),
     "initial_pools": ("initial_pool", {"select": 3}),
     "strategies": ("strategy", {"select": 3}),
     "tables": ("table", {"table": 1}),

@@ -51,12 +51,13 @@ def dataset(study, name, remote=False):
     return block(dataset=entry["plugin"], parameters=entry["parameters"], **({"files": own} if own else {}))
 
 
-def fingerprint(study, name, key, remote=False):
+def fingerprint(study, name, key, remote=False, of="datasets"):
     """Return a digest of the names and contents of the user's files that a data set's parameter `key` names.
 
-    Of a folder these are the files that the data set reads, by its literal ENDINGS, or all of them.
+    Of a folder these are the files that the data set reads, by its literal ENDINGS, or all of them. With `of` "pretext"
+    it is a pretext task's parameter.
     """
-    dataset = study["datasets"][name]
+    dataset = study[of][name]
     entry = dataset["parameters"].get(key)
     if entry is None:
         return ""
@@ -64,15 +65,15 @@ def fingerprint(study, name, key, remote=False):
     if not path.exists():
         if remote:
             return ""
-        raise ConfigError(f"datasets.{name}.{key}: found nothing at {path}, expected a file or folder there")
+        raise ConfigError(f"{of}.{name}.{key}: found nothing at {path}, expected a file or folder there")
     index = Path(INDEX, hashlib.sha256(os.fsencode(path.absolute())).hexdigest()[:16]).with_suffix(".json")
     try:
         names = [""] if path.is_file() else listing.read_of(path, tuple(dataset["facts"].get("ENDINGS", ("",))))
         return listing.digest(str(path), names, str(index))
     except listing.Loop as error:
-        raise ConfigError(f"datasets.{name}.{key}: {error}") from error
+        raise ConfigError(f"{of}.{name}.{key}: {error}") from error
     except OSError as error:
-        raise ConfigError(f"datasets.{name}.{key}: cannot read {error.filename}: {error.strerror}") from error
+        raise ConfigError(f"{of}.{name}.{key}: cannot read {error.filename}: {error.strerror}") from error
 
 
 def dataset_code(study, stage, name):
@@ -101,6 +102,56 @@ def pretext(study, task, need=None):
     }
     network = entry["network"] and network_of(entry["network"])
     return block(task=entry["plugin"], network=network, seed=study["seed"], **of_machine(study), **parameters)
+
+
+def published(study, key, name):
+    """Return the settings of the job that fetches the published files of a data set, or of a pretext task."""
+    entry = study[key][name]
+    return block(kind=key, plugin=entry["plugin"], parameters=_of(key, entry, "files"))
+
+
+@cache
+def weights(study, task, remote=False):
+    """Return the settings of the job that takes the weights of a network learned elsewhere, and what was seen of them.
+
+    Where a file of the user's own lies is none of them: `own_paths` has it.
+
+    Raises
+    ------
+    ConfigError
+        When it is not there.
+    """
+    entry = study["pretext"][task]
+    seen = [fingerprint(study, task, key, remote, "pretext") for key in own_files(entry)]
+    parameters = {key: value for key, value in _of("pretext", entry, "weights").items() if key not in own_files(entry)}
+    return block(task=entry["plugin"], parameters=parameters, files=seen)
+
+
+def own_files(entry):
+    """Return the parameters of a pretext task that are paths of the user's own."""
+    fetched = (None, chains.FETCH)
+    return [key for key in entry["facts"].get("LOCAL", ()) if entry["parameters"].get(key) not in fetched]
+
+
+def own_paths(study):
+    """Return the paths of the user's own files that pretext tasks name, as JSON: {task: {parameter: path}}."""
+    found = {
+        name: {key: entry["parameters"][key] for key in own_files(entry)} for name, entry in study["pretext"].items()
+    }
+    return json.dumps({name: paths for name, paths in found.items() if paths})
+
+
+@cache
+def embedding(study, task):
+    """Return the settings of the embedding of a data set."""
+    entry = study["pretext"][task]
+    return block(task=entry["plugin"], parameters=_of("pretext", entry, "embed"), **of_machine(study))
+
+
+def _of(kind, entry, function):
+    """Return those of an entry's parameters that a function of its plugin takes."""
+    known = plugins.parameters(kind, entry["plugin"], function)
+    return {name: value for name, value in entry["parameters"].items() if name in known}
 
 
 @cache
