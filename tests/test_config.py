@@ -202,6 +202,11 @@ MISTAKES = {
         "learners.a.start: found unknown pretext task 'simcl'",
         "did you mean simclr?",
     ),
+    "a name that is taken for the whole pool": (
+        {"initial_pools": {"passive": {"initial_pool": "random"}}},
+        "initial_pools.passive: found 'passive'",
+        "expected another name",
+    ),
     "features of a task that embeds no test image": (
         {"learners": {"a": {"network": "mlp", "features": "simclr"}}},
         "learners.a.features: simclr gives features of the pool alone, and none of the test images; write a task such",

@@ -235,6 +235,20 @@ def test_the_lines_are_means_over_the_seeds(table, panel, line):
     assert figure.axes[0].get_ylabel() == "test accuracy (%)"
 
 
+def test_a_dashed_line_is_what_the_whole_pool_gives(toy, monkeypatch):
+    drawn, curves = [], learning_curves.curves
+    monkeypatch.setattr(learning_curves, "curves", lambda *given: drawn.append(curves(*given)) or drawn[-1])
+    for passive in (True, False):
+        toy.figure("toy/net/by_pool", passive=passive)
+    for axes in drawn[0].axes:
+        dashed = [line for line in axes.lines if line.get_linestyle() == "--"]
+        assert [line.get_label() for line in dashed] == ["passive: all 60"]
+        np.testing.assert_allclose(dashed[0].get_ydata(), 91)
+        assert axes.get_ylim()[1] > 91
+    assert [axes.get_title() for axes in drawn[0].axes] == [axes.get_title() for axes in drawn[1].axes]
+    assert not [line for axes in drawn[1].axes for line in axes.lines if line.get_linestyle() == "--"]
+
+
 def test_names_of_strategies_are_text_whatever_they_look_like(toy, monkeypatch):
     seen = []
     monkeypatch.setattr(learning_curves, "curves", lambda table, *words: seen.append((table, *words)) or plt.figure())
@@ -243,9 +257,10 @@ def test_names_of_strategies_are_text_whatever_they_look_like(toy, monkeypatch):
     strategies = {"NA": {"strategy": "entropy"}, "t": {"strategy": "random"}}
     for view in ("by_strategy", "by_pool"):
         toy.figure(f"toy/net/{view}", strategies=strategies, figures={"title": "Mine", "metric": "test_accuracy"})
-    table, *words = seen[0]
+    table, *words, passive = seen[0]
     assert table.strategy.unique().tolist() == ["NA", "t"]
     assert words == ["strategy", "initial_pool", "test_accuracy", "Mine", [], True]
+    assert passive == (60, pytest.approx(0.91))
     assert seen[1][1:3] == ("initial_pool", "strategy")
 
 

@@ -139,6 +139,22 @@ def equal(states, others):
     )
 
 
+@pytest.mark.parametrize("learner", LEARNERS)
+def test_a_learner_learns_from_a_whole_pool(place, learner):
+    """Where nothing is unlabelled: the reference of passive learning."""
+    rows = np.arange(ROWS - UNKNOWN)
+    for path, values in ((place.pool, {"indices": place.indices[rows], "flip": place.flip[rows], "given": rows < 0}),):
+        with h5py.File(path, "r+") as file:
+            for name, kept in values.items():
+                del file[name]
+                file[name] = kept
+    place.labeled.unlink()
+    write_h5(place.labeled, {"tied": 0}, indices=rows, cycle=np.zeros(len(rows), int), score=np.zeros(len(rows)))
+    metrics, _ = place.train(learner, parameters={"neighbours": 5} if learner == "label_propagation" else {})
+    assert metrics["labeled"] == len(rows)
+    assert metrics.get("pseudo_labels", 0) == 0
+
+
 # The supervised learner is plain training
 
 

@@ -74,7 +74,7 @@ def test_strategies_and_pools_with_names_that_look_like_numbers_are_lines_of_the
     for view in ("by_pool", "by_strategy"):
         toy.figure(f"toy/net/{view}", strategies=strategies)
     by_pool, by_strategy = drawn
-    assert [text.get_text() for text in by_pool.legends[0].get_texts()] == names
+    assert [text.get_text() for text in by_pool.legends[0].get_texts()] == [*names, "passive: all 60"]
     assert [axis.get_title() for axis in by_strategy.axes if axis.get_visible()] == [
         f"strategy: {name}" for name in names
     ]

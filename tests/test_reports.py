@@ -36,6 +36,7 @@ METHODS = {
     "probs": ("probs", "toy", "net", "a", "s", 0, 0, [None] * 60),
     "clusters": ("clusters", "toy", "task", 0, 60),
     "embeddings": ("embedding", "toy", "inputs", 0, 60),
+    "passive": ("passive", "toy", "net", 0),
 }
 CSV = {f"{name}.csv" for name in plugins.names("tables")}
 

@@ -224,6 +224,13 @@ EDITS = {
         lambda p: p.configure(strategies=TINY["strategies"] | {"coreset": {"pretext": "simclr"}}),
         chains(["coreset"], predict=False) | ANALYSIS,
     ),
+    "the whole pool as a reference": (
+        lambda p: p.configure(passive=True),
+        cycle0("passive", needs=())
+        | labeled0("passive")
+        | {"passive.csv", "report.html"}
+        | {f"{OF_LEARNER}/{view}.png" for view in ("by_pool", "by_strategy")},
+    ),
     "a seed more": (add_seed, (SEED1 | ANALYSIS | PENALTY).difference(*map(acquired_map, POOLS))),
     "a cycle more": (
         lambda p: p.configure(cycles=3),

@@ -226,6 +226,12 @@ def test_hard_classes_of_many_classes_are_ten():
     np.testing.assert_allclose(np.mean(found), 2.5, atol=0.1)
 
 
+def test_passive(toy):
+    table = toy.table("passive")
+    assert list(table.columns) == ["dataset", "learner", "seed", "labeled", "test_accuracy", "seconds"]
+    assert table.to_numpy().tolist() == [["toy", "net", 0, 60, 0.9, 9.0], ["toy", "net", 1, 60, 0.92, 9.0]]
+
+
 # What to label, and the curves
 
 

@@ -91,7 +91,7 @@ class Results:
 
     def _folder(self, need):
         """Return the folder of the results, with a slash; StageError where the plugin does not name what it reads."""
-        if need not in self._plugin.NEEDS:
+        if need not in (*self._plugin.NEEDS, *self._config.get("with", ())):
             raise StageError(f"{self._plugin.__name__} reads {need}, which is not in its NEEDS {self._plugin.NEEDS}")
         return self._root
 
@@ -99,6 +99,10 @@ class Results:
         """Return a table of the study, `<name>.csv` in NEEDS; names stay text, whatever they look like."""
         path = f"{self._folder(f'{name}.csv')}{name}.csv"
         return read_table(path)
+
+    def has(self, name):
+        """Return whether there is a table that the plugin reads where the study has it, `<name>.csv` in WITH."""
+        return f"{name}.csv" in self._config.get("with", ())
 
     def of_names(self, name):
         """Return the rows of a table that are of this figure's `names`; Damaged where one of the study has none."""
@@ -170,6 +174,12 @@ class Results:
         """Return the metrics.json of a cycle of a chain. Cycle 0 is shared by the strategies of one kind of network."""
         folder = self._network("metrics", dataset, learner, initial_pool, strategy, seed, cycle)
         return store.read_json(f"{folder}/metrics.json")
+
+    def passive(self, dataset, learner, seed):
+        """Return the metrics.json of the training on the whole pool."""
+        return store.read_json(
+            f"{self._folder('passive')}{paths.cycle(dataset, learner, 'passive', seed, 0)}/metrics.json"
+        )
 
     def probs(self, dataset, learner, initial_pool, strategy, seed, cycle, pool):
         """Return the class probabilities (N, C) float32 that the network of a cycle gives each row of a `pool`."""

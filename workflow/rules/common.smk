@@ -123,8 +123,9 @@ def one_of(names):
 
 # Cycle 0: an initial pool, with `+<variant>` where a strategy needs such networks. The cycles after it: an initial pool
 # and a strategy.
+POOLS = chains.initial_pools(STUDY)
 CHAIN = (
-    f"({one_of(STUDY['initial_pools'])})([+]({one_of(plugins.names('variants'))})|/({one_of(STUDY['strategies'])}))?"
+    f"({one_of(POOLS)})([+]({one_of(plugins.names('variants'))})|/({one_of(STUDY['strategies'])}))?"
 )
 
 
@@ -132,7 +133,7 @@ wildcard_constraints:
     dataset=one_of(STUDY["datasets"]),
     learner=one_of(STUDY["learners"]),
     task=one_of(STUDY["pretext"]),
-    initial_pool=one_of(STUDY["initial_pools"]),
+    initial_pool=one_of(POOLS),
     strategy=one_of(STUDY["strategies"]),
     chain=CHAIN,
     seed="[0-9]+",

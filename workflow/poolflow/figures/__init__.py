@@ -8,8 +8,8 @@ and settings are keys of the study's `figures` of the same names. Literals:
 - FILE, where it lies: its wildcards {dataset}, {learner}, {initial_pool}, {strategy}, {clustering} and {embedding} (a
   pretext task) say once for what it is drawn, and `results.names` what this one is of; {view} is each of the literal
   VIEWS.
-- AT_LEAST and DATASETS as for tables; SEEDS = "first" for a figure of the first seed; PIXELS = True for one that is
-  drawn in pixels of its own number.
+- AT_LEAST, WITH and DATASETS as for tables; SEEDS = "first" for a figure of the first seed; PIXELS = True for one that
+  is drawn in pixels of its own number.
 
 The first line of the docstring says what the figure is for.
 """

@@ -3,7 +3,8 @@
 `by_strategy` has a panel for each query strategy and a line for each initial pool, `by_pool` the reverse. A point is
 a cycle: where the seeds have different numbers of labels, at their mean. A cycle that brought no label in any seed,
 as its images have no answer yet, is the last one once more, and is left out. Strategies that train another kind of
-network than the plain one have its name in brackets. Where the first cycle would take most of the axis, the axis leaves
+network than the plain one have its name in brackets. A dashed line is the mean of the training on the whole pool, where
+the study has it (`passive: true`). Where the first cycle would take most of the axis, the axis leaves
 it out at the bottom, and the title says so; `figures.limits` sets the axis.
 """
 
@@ -13,6 +14,7 @@ from poolflow.figures._style import colours, labels_axis, lowest, panels, seeds_
 from poolflow.job import StageError
 
 NEEDS = ("curves.csv",)
+WITH = ("passive.csv",)
 FILE = "{dataset}/{learner}/{view}"
 VIEWS = ("by_strategy", "by_pool")
 UNITS = {"accuracy": "accuracy (%)", "loss": "cross-entropy (nats)", "found": "with a label"}
@@ -31,7 +33,9 @@ def draw(results, metric, title, limits, bands):
     )
     table = table.assign(strategy=strategies)
     title = title or f"{results.names['dataset']}, {results.names['learner']}"
-    return curves(table, panel, line, metric, title, limits, bands)
+    whole = results.of_names("passive") if results.has("passive") else None
+    passive = None if whole is None or metric not in whole else (whole.labeled.mean(), whole[metric].mean())
+    return curves(table, panel, line, metric, title, limits, bands, passive)
 
 
 def points(table, chain):
@@ -43,14 +47,16 @@ def points(table, chain):
     return table.assign(labeled=mean)[new.groupby([table[key] for key in [*chain, "cycle"]]).transform("any")]
 
 
-def curves(table, panel, line, metric, title, limits=(), bands=True):
+def curves(table, panel, line, metric, title, limits=(), bands=True, passive=None):
     """Return the figure of `metric` over the number labelled, a panel for each `panel` and a line for each `line`.
 
-    Where there is cycle 0 alone, the points of a panel stand side by side.
+    Where there is cycle 0 alone, the points of a panel stand side by side. `passive` is what the labels of the whole
+    pool give, (how many, the metric), or None.
     """
     part, _, kind = metric.partition("_")
     names, styles = list(table[panel].unique()), colours(table[line])
-    table = points(table.assign(value=table[metric] * (100 if kind == "accuracy" else 1)), [panel, line])
+    factor = 100 if kind == "accuracy" else 1
+    table = points(table.assign(value=table[metric] * factor), [panel, line])
     statistics = table.groupby([panel, line, "cycle"], sort=False).agg(
         labeled=("labeled", "mean"), mean=("value", "mean"), std=("value", "std")
     )
@@ -71,6 +77,9 @@ def curves(table, panel, line, metric, title, limits=(), bands=True):
                 axis.fill_between(x, rows.low, rows.high, color=colour, alpha=0.15, linewidth=0)
             elif bands:
                 axis.vlines(x, rows.low, rows.high, color=colour)
+        if passive:
+            words = f"passive: all {passive[0]:,.0f}"
+            axis.axhline(factor * passive[1], label=words, color="0.4", linestyle="--", linewidth=1, zorder=1)
         axis.set_title(f"{panel.replace('_', ' ')}: {name}")
         if not several:
             axis.set_xticks(range(len(of.index.unique(line))), of.index.unique(line), rotation=90)
@@ -78,7 +87,8 @@ def curves(table, panel, line, metric, title, limits=(), bands=True):
         axis.set_ylabel(f"{part} {UNITS[kind]}")
     if several:
         labels_axis(used, lowest(axes, used))
-    note = view(used[0], statistics, limits, metric, least, most)
+    reached = [] if passive is None else [factor * passive[1]]
+    note = view(used[0], statistics, limits, metric, least, most, reached)
     figure.legend(
         *used[0].get_legend_handles_labels(), title=line.replace("_", " "), loc="outside right center", frameon=False
     )
@@ -87,8 +97,8 @@ def curves(table, panel, line, metric, title, limits=(), bands=True):
     return figure
 
 
-def view(axis, statistics, limits, metric, least, most):
-    """Set what the vertical axis shows, and return what the title must say of it."""
+def view(axis, statistics, limits, metric, least, most, reached=()):
+    """Set what the vertical axis shows, the lines `reached` too, and return what the title must say of it."""
     if len(limits):
         axis.set_ylim(*limits)
         return ""
@@ -102,6 +112,7 @@ def view(axis, statistics, limits, metric, least, most):
             room = SPAN * (without[1] - without[0])
             low, high = (without[1] - room, high) if not metric.endswith("_loss") else (low, without[0] + room)
             note = "\n(the axis leaves out part of the first cycle)"
+    low, high = min([low, *reached]), max([high, *reached])
     pad = 0.04 * (high - low) or 1
     axis.set_ylim(max(low - pad, least - pad / 2), min(high + pad, most + pad / 2))
     return note

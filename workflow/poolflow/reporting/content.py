@@ -161,7 +161,12 @@ def curves_data(source):
                 cycles = run.cycle.tolist()
                 runs.append({"seed": seed, "c": cycles, "n": numbers(run.labeled), "s": numbers(spent), "m": values})
             chains.append({"pool": pool, "strategy": strategy, "variant": variant, "runs": runs})
-        settings.append({"name": f"{dataset}, {learner}", "chains": chains, "differences": {}})
+        settings.append({"name": f"{dataset}, {learner}", "chains": chains, "differences": {}, "passive": {}})
+        if (whole := source.table("passive")) is not None:
+            of = whole[(whole.dataset == dataset) & (whole.learner == learner)]
+            settings[-1]["passive"] = {"n": round(of.labeled.mean())} | {
+                m: float(of[m].mean()) for m in metrics if m in of
+            }
         differences = source.table("differences")
         if differences is not None:
             of = differences[(differences.dataset == dataset) & (differences.learner == learner)]

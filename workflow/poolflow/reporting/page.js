@@ -109,9 +109,11 @@ function Curves(section) {
     part(".panels").replaceChildren();
     if (every.length) {
       const range = (low, high) => { const pad = (high - low || Math.abs(high) || 1) * .04; return [low - pad, high + pad]; };
+      const whole = difference ? undefined : setting.passive[form.metric.value];
+      const passive = whole === undefined ? null : {n: setting.passive.n, y: whole * (form.metric.value.endsWith("accuracy") ? 100 : 1)};
       const xs = range(Math.min(...every.map(p => p.x)), Math.max(...every.map(p => p.x)));
-      const ys = range(Math.min(...every.map(p => p.low), ...(difference ? [0] : [])), Math.max(...every.map(p => p.high), ...(difference ? [0] : [])));
-      names.forEach((name, at) => panels[at].length && panel(name, panels[at], xs, ys, styles, by));
+      const ys = range(Math.min(...every.map(p => p.low), ...(difference ? [0] : []), ...(passive ? [passive.y] : [])), Math.max(...every.map(p => p.high), ...(difference ? [0] : []), ...(passive ? [passive.y] : [])));
+      names.forEach((name, at) => panels[at].length && panel(name, panels[at], xs, ys, styles, by, passive));
     }
     table(panels.flat(), by);
   }
@@ -122,7 +124,7 @@ function Curves(section) {
       : words + (metric.endsWith("accuracy") ? " (%)" : metric.endsWith("loss") ? " (nats)" : "");
   }
 
-  function panel(name, lines, [x0, x1], [y0, y1], styles, by) {
+  function panel(name, lines, [x0, x1], [y0, y1], styles, by, passive) {
     const svg = node("svg", {viewBox: `0 0 ${W} ${H}`, tabindex: 0, role: "img",
       "aria-label": `${unit()} of ${name}: ${lines.map(line => `${line.name} ends at ${short(line.points.at(-1).y)}`).join(", ")}`}, part(".panels"));
     const X = x => LEFT + (x - x0) / (x1 - x0) * (W - LEFT - RIGHT), Y = y => H - BOTTOM - (y - y0) / (y1 - y0) * (H - TOP - BOTTOM);
@@ -132,6 +134,10 @@ function Curves(section) {
     }
     for (const tick of ticks(x0, x1, 5, form.x.value === "n")) node("text", {x: X(tick), y: H - BOTTOM + 15, "text-anchor": "middle"}, svg, short(tick));
     if (form.show.value === "difference") node("line", {x1: LEFT, x2: W - RIGHT, y1: Y(0), y2: Y(0), class: "zero"}, svg);
+    if (passive) {
+      node("line", {x1: LEFT, x2: W - RIGHT, y1: Y(passive.y), y2: Y(passive.y), class: "passive"}, svg);
+      node("text", {x: W - RIGHT - 3, y: Y(passive.y) + 12, "text-anchor": "end"}, svg, `passive: all ${passive.n.toLocaleString("en")}, ${short(passive.y)}`);
+    }
     node("text", {x: (LEFT + W - RIGHT) / 2, y: H - 7, "text-anchor": "middle"}, svg, form.x.value === "n" ? "labelled images" : "seconds of training");
     node("text", {x: 12, y: (TOP + H - BOTTOM) / 2, "text-anchor": "middle", transform: `rotate(-90 12 ${(TOP + H - BOTTOM) / 2})`}, svg, unit());
     node("text", {x: LEFT, y: 15, class: "title"}, svg, name);

@@ -12,14 +12,14 @@ from poolflow.selection import Pool, select, write
 def main(job, dataset, pool, out, needs=()):
     """Write cycle 0's `labeled.h5`: pool rows in the order chosen.
 
-    A size of 0 means all rows whose label is given. `needs` are the files `<need>.h5` of a pretext task, one for each
-    of its outputs that the initial pool needs.
+    A size of 0 means all rows whose label is given, "pool" all rows. `needs` are the files `<need>.h5` of a pretext
+    task, one for each of its outputs that the initial pool needs.
     """
     plugin = import_module(f"poolflow.initial_pools.{job.config['initial_pool']}")
     files = {os.path.splitext(os.path.basename(path))[0]: path for path in needs}
     rng = job.rng("initial pool")
     view = Pool(plugin, pool, needs=files, dataset=dataset, rng=rng)
-    size = job.config["size"] or int(view.given.sum())
+    size = view.size if job.config["size"] == "pool" else job.config["size"] or int(view.given.sum())
     if not size:
         raise StageError(
             "initial_size: 0 takes all images that have a label, but none has; choose the first with another initial "

@@ -11,7 +11,13 @@ from poolflow.data import paths
 from poolflow.study import plugins
 
 FETCH = "download"  # in place of a path of the user's own: the published file
+PASSIVE = "passive"  # in place of an initial pool's name: the whole pool, in a random order
 OTHER_NEEDS = {*plugins.DATA, *plugins.ORACLE, "labels"}  # what a strategy gets from no file of its own
+
+
+def initial_pools(study):
+    """Return the names of the initial pools of a study, with that of the whole pool where `passive` asks for it."""
+    return [*study["initial_pools"], *([PASSIVE] if study["passive"] else [])]
 
 
 @cache
@@ -115,8 +121,8 @@ def needs_of_acquisition(study, names):
 
 def needs_of_pretext(study, names, key, name):
     """Return the files of a pretext task that an initial pool or a strategy uses."""
-    entry = study[key][name]
-    if not entry["pretext"]:
+    entry = study[key].get(name)  # none of the whole pool
+    if not entry or not entry["pretext"]:
         return []
     needs = [need for need in entry["facts"]["NEEDS"] if need in plugins.GIVES]
     return [pretext_file(study, names, entry["pretext"], need) for need in needs]

@@ -12,7 +12,7 @@ import yaml
 from jsonschema import Draft202012Validator
 from jsonschema.validators import extend
 
-from poolflow.study import checks, plugins
+from poolflow.study import chains, checks, plugins
 
 WORKFLOW = Path(__file__).parents[2]
 SCHEMA = WORKFLOW / "schemas" / "config.schema.yaml"
@@ -40,7 +40,7 @@ TAKEN = {
     "datasets": r"figures|logs|benchmarks|pretext|.*\.(csv|html|json)",
     "learners": r"pool|pools|pretext|dataset\.h5|source\.json",
     "strategies": r"seed\d+",
-    "initial_pools": r"seed\d+",
+    "initial_pools": rf"seed\d+|{chains.PASSIVE}",
 }
 
 

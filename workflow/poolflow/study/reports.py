@@ -31,8 +31,9 @@ AXES = {
     "clusters": ("datasets", "clusterings", "seeds"),
     "embeddings": ("datasets", "embeddings", "seeds"),
     "probs": ("datasets", "learners", "initial_pools", "strategies", "seeds", "cycles"),
+    "passive": ("datasets", "learners", "seeds"),
 }
-OTHER_AXES = ("references", "predicting", "guessing", "cycles")  # what else AT_LEAST may name
+OTHER_AXES = ("references", "predicting", "guessing", "passive", "cycles")  # what else AT_LEAST may name
 # Which data sets a literal DATASETS means.
 DATASETS = {
     "all": lambda facts: True,
@@ -54,6 +55,7 @@ def literals(kind, name):
     wildcards = [key for _, key, _, _ in Formatter().parse(facts.get("FILE", "")) if key is not None]
     for literal, found, known in (
         ("NEEDS", facts.get("NEEDS") or [None], [*FILES, *tables]),
+        ("WITH", facts.get("WITH", ()), tables),
         ("FILE", wildcards, [*WILDCARDS, *(["view"] if facts.get("VIEWS") else [])]),
         ("AT_LEAST", facts.get("AT_LEAST", ()), [*WILDCARDS.values(), *OTHER_AXES]),
         ("DATASETS", [facts.get("DATASETS", "all")], DATASETS),
@@ -79,6 +81,7 @@ def axes(study):
         s for s in study["strategies"] if study["keep"] and "probs" in chains.plain_outputs(study, s)
     ]
     found["guessing"] = chains.learners(study, pseudo_labels=True)
+    found["passive"] = [chains.PASSIVE] if study["passive"] else []
     return found | {"cycles": study["cycles"]}
 
 
@@ -164,10 +167,16 @@ def inputs(study, kind, path):
     found = axes_of(study, kind, name, **names)
     files = [
         file
-        for need in plugins.literals(kind, name)["NEEDS"]
+        for need in [*plugins.literals(kind, name)["NEEDS"], *beside(study, kind, name)]
         for file in (FILES[need](study, found) if need in FILES else [need])
     ]
     return [f"<results>/{file}" for file in dict.fromkeys(files)]
+
+
+def beside(study, kind, name):
+    """Return the tables that a table or a figure reads where the study has them, by its literal WITH."""
+    asked = literals(kind, name).get("WITH", ())
+    return [table for table in asked if enough(study, "tables", table.removesuffix(".csv"))]
 
 
 def settings(study, kind, path):
@@ -181,6 +190,8 @@ def settings(study, kind, path):
         more["dpi"] = study["figures"]["dpi"]
     if "initial_pools" in facts["NEEDS"]:
         more["first_learner"] = next(iter(study["learners"]))
+    if with_ := beside(study, kind, name):
+        more["with"] = with_
     if {"metrics", "probs"} & {*facts["NEEDS"]}:
         more["variants"] = {s: chains.variant(study, f"/{s}") for s in ranges["strategies"]}
     return block(plugin=name, names=names, axes=ranges, **more)
@@ -255,6 +266,11 @@ def _cycles(study, found, cycles, file):
         yield f"{paths.cycle(dataset, learner, f'{pool}/{strategy}' if cycle else first, seed, cycle)}/{file}"
 
 
+def _passive(study, found):
+    for dataset, learner, seed in itertools.product(found["datasets"], found["learners"], found["seeds"]):
+        yield f"{paths.cycle(dataset, learner, chains.PASSIVE, seed, 0)}/metrics.json"
+
+
 def _probs(study, found):
     return _cycles(study, found, range(found["cycles"]), "probs.h5")
 
@@ -273,6 +289,7 @@ FILES = {
     "labeled": lambda study, found: _cycles(study, found, [found["cycles"]], "labeled.h5"),
     "metrics": lambda study, found: _cycles(study, found, range(found["cycles"] + 1), "metrics.json"),
     "probs": _probs,
+    "passive": _passive,
     "clusters": _tasks("clusterings", "clusters.h5"),
     "embeddings": _tasks("embeddings", "tsne.h5"),
 }

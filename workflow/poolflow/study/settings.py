@@ -168,11 +168,11 @@ def pretext_code(study, stage, task):
 @cache
 def initial_pool(study, name):
     """Return the settings of the choice of an initial pool."""
-    entry = study["initial_pools"][name]
+    entry = study["initial_pools"].get(name, {"plugin": "random", "parameters": {}})
     return block(
         initial_pool=entry["plugin"],
         parameters=entry["parameters"],
-        size=study["initial_size"],
+        size="pool" if name == chains.PASSIVE else study["initial_size"],
         seed=study["seed"],
         threads=study["threads"],
     )
@@ -180,7 +180,7 @@ def initial_pool(study, name):
 
 def initial_pool_code(study, name):
     """Return the digest of the choice of an initial pool."""
-    return code("initial_pool", ("initial_pools", study["initial_pools"][name]["plugin"]))
+    return code("initial_pool", ("initial_pools", json.loads(initial_pool(study, name))["initial_pool"]))
 
 
 @cache
