@@ -3,6 +3,7 @@
 import copy
 from functools import cached_property
 from importlib import import_module
+from types import SimpleNamespace
 
 import h5py
 import numpy as np
@@ -14,7 +15,7 @@ from helpers import imported
 from torch import nn
 
 from poolflow.job import Job, StageError
-from poolflow.kernels.emoc import output_change
+from poolflow.kernels.emoc import last_layer_change, output_change
 from poolflow.selection import Pool
 from poolflow.strategies import emoc, emoc_sets, max_sets, min_sets, one_vs_two_sets, random_sets
 from poolflow.study import plugins
@@ -151,6 +152,69 @@ def test_references_and_candidates_are_drawn_by_the_generator(view):
     np.testing.assert_allclose(scores, [expected[row] for row in rows], rtol=1e-9)
     for candidates in (0, 28, 1000):
         np.testing.assert_array_equal(draw(candidates=candidates), draw())
+
+
+def of_last_layer(view, row, label, references):
+    """Return what `brute` does, of the parameters of the last layer alone."""
+    weights = tuple(view._network[-1].parameters())
+    loss = F.cross_entropy(view._network(view.inputs[row : row + 1]), torch.tensor([label]))
+    step = torch.cat([gradient.flatten() for gradient in torch.autograd.grad(loss, weights)])
+    total = 0.0
+    for other in references:
+        logits = view._network(view.inputs[other : other + 1])[0]
+        for logit in logits:
+            gradients = torch.autograd.grad(logit, weights, retain_graph=True)
+            total += abs(float(torch.cat([gradient.flatten() for gradient in gradients]) @ step))
+    return total / len(references)
+
+
+def parts_of(view):
+    """Return the network of a view as the workflow's networks have it: features and a head."""
+    return SimpleNamespace(features=view._network[:-1], head=view._network[-1])
+
+
+@pytest.mark.parametrize("batch", [250, 4])
+def test_the_change_of_the_last_layer_is_that_of_explicit_gradients(view, monkeypatch, batch):
+    monkeypatch.setattr("poolflow.kernels.emoc.BATCH", batch)
+    with torch.no_grad():
+        features = view._network[:-1](view.inputs).numpy()
+    found = last_layer_change(view.probs, features, features[10:19])
+    expected = [[of_last_layer(view, row, label, range(10, 19)) for label in range(CLASSES)] for row in range(6)]
+    np.testing.assert_allclose(found[:6], expected, rtol=1e-10)
+
+
+@pytest.mark.parametrize("expected", [False, True])
+def test_emoc_of_the_last_layer_asks_for_its_largest_change(view, monkeypatch, expected):
+    monkeypatch.setattr(emoc, "network_of", lambda view: (parts_of(view), view.normalise))
+    options = {"references": 30, "layers": "last", "expected": expected}
+    rows, scores = emoc.select(view, 5, np.random.default_rng(0), **options)
+    classes = range(CLASSES)
+    changes = np.array([[of_last_layer(view, row, label, range(30)) for label in classes] for row in range(view.size)])
+    best = (view.probs * changes).sum(axis=1) if expected else changes[np.arange(30), view.probs.argmax(axis=1)]
+    best[view.labeled] = -1
+    assert rows.tolist() == np.argsort(-best)[:5].tolist()
+    np.testing.assert_allclose(scores, best[rows], rtol=1e-5)
+
+
+def test_sets_of_the_last_layer_have_its_mean_change(view, monkeypatch):
+    monkeypatch.setattr(emoc_sets, "network_of", lambda view: (parts_of(view), view.normalise))
+    options = {"sets": 20, "size": 4, "references": 30, "layers": "last"}
+    rows, scores = emoc_sets.select(view, 8, np.random.default_rng(2), **options)
+    for members in parts(view, rows, scores, 4):
+        label = view.probs[members].mean(axis=0).argmax()
+        expected = np.mean([of_last_layer(view, row, label, range(30)) for row in members])
+        np.testing.assert_allclose(scores[rows == members[0]], expected, rtol=1e-5)
+
+
+@pytest.mark.parametrize("name", plugins.names("networks"))
+def test_the_last_layer_of_every_network_is_a_linear_one(name):
+    """Of which the closed form is."""
+    side = plugins.literals("networks", name).get("MIN_SIDE", 1)
+    network = networks.build(NETWORK | {"network": name}, (side, side, 1), CLASSES).eval()
+    *others, last = network.head if isinstance(network.head, nn.Sequential) else [network.head]
+    assert isinstance(last, nn.Linear)
+    assert last.bias is not None
+    assert all(isinstance(layer, nn.Dropout) for layer in others)
 
 
 @pytest.mark.parametrize("name", plugins.names("networks"))

@@ -15,7 +15,15 @@ from PIL import Image
 from toy import C, N, write_dataset, write_labeled, write_metrics
 
 from poolflow.data.known_pool import KnownPool
-from poolflow.figures import _sheet, learning_curves, overlap_cycles, pool_classes, pool_map, pool_overlap
+from poolflow.figures import (
+    _sheet,
+    discovered_classes,
+    learning_curves,
+    overlap_cycles,
+    pool_classes,
+    pool_map,
+    pool_overlap,
+)
 from poolflow.job import Damaged, StageError
 from poolflow.study import reports
 
@@ -233,6 +241,26 @@ def test_the_lines_are_means_over_the_seeds(table, panel, line):
             np.testing.assert_allclose(drawn.get_ydata(), 100 * rows.groupby("cycle").test_accuracy.mean())
     assert figure.get_suptitle() == "toy: mean ± std over 2 seeds"
     assert figure.axes[0].get_ylabel() == "test accuracy (%)"
+
+
+def test_discovered_classes_are_lines_of_their_own(toy, monkeypatch):
+    pool = {"known_classes": 2, "novel_classes": 2, "images_per_class": 10}
+    given = {"initial_pools": {"a": {"initial_pool": "random"}}, "pool": pool, "initial_size": 12}
+    for seed in (0, 1):
+        for chain, found in (("a", 2), ("a/s", 4 - seed), ("a/t", 2)):
+            counts = {"labeled": 12 if chain == "a" else 18, "test_accuracy": 0.5, "seconds": 1.0}
+            write_metrics(toy.metrics(chain, seed, int("/" in chain)), **counts, classes_found=found)
+    drawn, curves = [], learning_curves.curves
+    monkeypatch.setattr(
+        discovered_classes, "curves", lambda *args, **more: drawn.append(curves(*args, **more)) or drawn[0]
+    )
+    toy.figure("toy/net/discovered_classes", **given)
+    (axes,) = drawn[0].axes
+    lines = {line.get_label(): line.get_ydata().tolist() for line in axes.lines}
+    assert lines == {"s": [2, 3.5], "t": [2, 2]}
+    assert axes.get_ylabel() == "classes with a label"
+    with pytest.raises(KeyError):
+        toy.figure("toy/net/discovered_classes")  # where all classes are known there is nothing to discover
 
 
 def test_a_dashed_line_is_what_the_whole_pool_gives(toy, monkeypatch):

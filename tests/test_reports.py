@@ -17,12 +17,15 @@ from poolflow.study.config import check, load_schema
 
 KINDS = ("tables", "figures")
 EVERY = [(kind, name) for kind in KINDS for name in plugins.names(kind)]
-# The toy study has one data set and one plain learner; what is of more, or of pseudo-labels, has tests of its own.
+# The toy study has one data set and one plain learner; what is of more, of pseudo-labels, or of novel classes, has
+# tests of its own.
 OF_TOY = [
     (kind, name)
     for kind, name in EVERY
     for least in [plugins.literals(kind, name).get("AT_LEAST", {})]
-    if least.get("datasets", 1) == least.get("learners", 1) == 1 and "guessing" not in least
+    if least.get("datasets", 1) == least.get("learners", 1) == 1
+    and "guessing" not in least
+    and plugins.literals(kind, name).get("DATASETS") != "discovery"
 ]
 READS = [(kind, name, need) for kind, name in OF_TOY for need in plugins.literals(kind, name)["NEEDS"]]
 DIGITS = {"study": "small", "datasets": ["digits"], "initial_pools": ["random", "kmeans"], "strategies": ["entropy"]}

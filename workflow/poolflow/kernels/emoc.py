@@ -1,5 +1,6 @@
 """How much a step of training on one image would change what a network says of others, to first order."""
 
+import numpy as np
 import torch
 import torch.nn.functional as F
 
@@ -46,3 +47,34 @@ def output_change(network, references, image, labels):
             total += change.abs().sum(dtype=torch.float64).item()
         changes.append(total / len(references))
     return changes
+
+
+def last_layer_change(probs, features, references):
+    """Return `output_change` for each image and each label, of the parameters of a last linear layer alone, (n, C).
+
+    The gradient of the cross-entropy with respect to its weights and biases is (p - e_y) (h, 1)^T, which changes the
+    logits of a reference by (p - e_y) (h^T h_x + 1): the sum of their absolute values is 2 (1 - p_y) |h^T h_x + 1|.
+
+    Parameters
+    ----------
+    probs : (n, C) float
+        The softmax outputs.
+    features : (n, D) float
+        h, the inputs of the last layer.
+    references : (R, D) float
+        h_x, those of the references.
+
+    Returns
+    -------
+    (n, C) float64
+
+    Notes
+    -----
+    O(n R D) time; memory a block of n x R.
+    """
+    references = np.asarray(references, dtype=np.float64)
+    reach = np.empty(len(features))
+    for start in range(0, len(features), BATCH):
+        block = np.asarray(features[start : start + BATCH], dtype=np.float64)
+        reach[start : start + BATCH] = np.abs(block @ references.T + 1).mean(axis=1)
+    return 2 * (1 - np.asarray(probs, dtype=np.float64)) * reach[:, None]

@@ -9,9 +9,9 @@ from poolflow.strategies.emoc_sets import choose
 
 NEEDS = ("model", "images", "probs", "oracle")
 SCORED = False
-BOUNDS = {"sets": ">= 1", "size": ">= 1", "references": ">= 1"}
+BOUNDS = {"sets": ">= 1", "size": ">= 1", "references": ">= 1", "layers": "all or last"}
 
 
-def select(pool, budget, rng, sets: int = 1000, size: int = 25, references: int = 100):
+def select(pool, budget, rng, sets: int = 1000, size: int = 25, references: int = 100, layers: str = "all"):
     """Return `budget` unlabelled rows, set after set, and the score of each one's set."""
-    return choose(pool, budget, rng, sets, size, references, pool.oracle)
+    return choose(pool, budget, rng, sets, size, references, layers, pool.oracle)

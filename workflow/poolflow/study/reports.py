@@ -36,9 +36,10 @@ AXES = {
 OTHER_AXES = ("references", "predicting", "guessing", "passive", "cycles")  # what else AT_LEAST may name
 # Which data sets a literal DATASETS means.
 DATASETS = {
-    "all": lambda facts: True,
-    "images": lambda facts: facts.get("KIND", "images") == "images",
-    "named": lambda facts: facts.get("NAMES", False),
+    "all": lambda entry: True,
+    "images": lambda entry: entry["facts"].get("KIND", "images") == "images",
+    "named": lambda entry: entry["facts"].get("NAMES", False),
+    "discovery": lambda entry: entry["pool"]["novel_classes"] > 0,
 }
 
 
@@ -123,7 +124,7 @@ def all_needs(facts):
 def ranges_of(study, facts):
     """Return the axes of a study with those of its data sets that a table or a figure is of."""
     among = DATASETS[facts.get("DATASETS", "all")]
-    return axes(study) | {"datasets": [name for name, entry in study["datasets"].items() if among(entry["facts"])]}
+    return axes(study) | {"datasets": [name for name, entry in study["datasets"].items() if among(entry)]}
 
 
 @cache
@@ -304,7 +305,7 @@ def initial_sets(study, names):
 def to_label(study):
     """Return the files that say what to label next: the table, and sheets of the images; [] where none has a name."""
     sheet = "to_label" if study["cycles"] else "contact_sheet"
-    named = [name for name, entry in study["datasets"].items() if DATASETS["named"](entry["facts"])]
+    named = [name for name, entry in study["datasets"].items() if DATASETS["named"](entry)]
     figures = wanted(study, "figures").items()
     sheets = [path for path, (name, of) in figures if name == sheet and of["dataset"] in named]
     tables = [f"<results>/{path}.csv" for path in wanted(study, "tables") if path == "to_label"]

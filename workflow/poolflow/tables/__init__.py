@@ -11,8 +11,8 @@ A file has `table(results)`, which returns a data frame; `results` is a `poolflo
   probabilities are kept), guessing (learners that make pseudo-labels), and passive (the training on the whole pool). A
   study that does not have a table has none that is made of it, and no figure.
 - WITH, tables that it reads as well where the study has them (`results.has`).
-- DATASETS, of which data sets: "images" for those of images, "named" for those whose images have file names; all
-  without.
+- DATASETS, of which data sets: "images" for those of images, "named" for those whose images have file names,
+  "discovery" for those with novel classes in the pool; all without.
 
 The first line of the docstring says what the table is for, the rest what its columns are.
 """

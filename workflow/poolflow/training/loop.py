@@ -43,6 +43,8 @@ def fit(network, learner, config, validation=None, variant=None):
             loss = loss_of(network, losses_of, config["precision"], step, total)
             network.zero_grad()
             loss.backward()
+            if config["l1"]:
+                add_signs(network, config["l1"])
             optimizer.step()
             step += 1
             if average:
@@ -77,6 +79,13 @@ def groups(network, config):
     if not config["freeze"]:
         parts[config["body_rate"]] = [named[name] for name in network.below_head]
     return [{"params": values, "part": part} for part, values in parts.items()]
+
+
+def add_signs(network, weight):
+    """Add to the gradients those of `weight` times the sum of the absolute values of the parameters."""
+    for value in network.parameters():
+        if value.grad is not None:
+            value.grad.add_(value.detach().sign(), alpha=weight)
 
 
 def plain_loss(network, losses_of, precision, step, total):

@@ -1,5 +1,8 @@
 """The network of the last cycle, for a query strategy that needs `model`."""
 
+import numpy as np
+import torch
+
 from poolflow.data import store
 from poolflow.data.candidates import inputs
 from poolflow.training import networks, weights
@@ -19,3 +22,14 @@ def network_of(pool):
     network = networks.build(learner, shape, pool.classes).to(where).eval()
     weights.give(network, weights.load(path, where)[0], path)
     return network, normalise
+
+
+@torch.inference_mode()
+def last_layer(network, normalise, images):
+    """Return the inputs of the last layer (n, D) float32 and the softmax outputs (n, C) float32 of some images."""
+    features, probs = [], []
+    for part in torch.from_numpy(images).split(networks.evaluation_batch(images.shape[1:])):
+        found = network.features(normalise(part))
+        features.append(found.float().cpu().numpy())
+        probs.append(network.head(found).softmax(dim=1).float().cpu().numpy())
+    return np.concatenate(features), np.concatenate(probs)
