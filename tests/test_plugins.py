@@ -58,6 +58,8 @@ def pool(tmp_path):
     with h5py.File(tmp_path / "dataset.h5", "w") as file:
         file["train/images"] = rng.integers(0, 256, (80, 8, 8, 1), dtype=np.uint8)
         file["train/labels"] = np.arange(80) % CLASSES
+        file["test/images"] = rng.integers(0, 256, (9, 8, 8, 1), dtype=np.uint8)
+        file["test/labels"] = np.arange(9) % CLASSES
         file.attrs.update(mean=np.array([0.5]), std=np.array([0.25]))
     torch.manual_seed(0)
     network = networks.build(NETWORK, (8, 8, 1), CLASSES)

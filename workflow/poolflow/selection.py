@@ -5,14 +5,14 @@ import sys
 import numpy as np
 
 from poolflow.data import store
-from poolflow.data.candidates import Candidates
+from poolflow.data.candidates import Candidates, inputs
 from poolflow.data.rows import take
 from poolflow.job import Damaged, StageError
 from poolflow.kernels.errors import InputError
 
 
 class Pool:
-    """The pool as a plugin sees it. Nothing here but `oracle` tells the label of an image that is not labelled.
+    """The pool as a plugin sees it. Nothing but `oracle` and `test` tells the label of an image that is not labelled.
 
     A plugin sees the rows in a random order, drawn anew for each selection: whichever of several equally good rows it
     takes, the first of them as a rule, is drawn at random and does not hang on how the files of a data set are sorted.
@@ -63,6 +63,8 @@ class Pool:
         The cluster of each row, from 0, by a pretext task; some may be empty.
     oracle : (N,) int64
         The true class of every row; -1 where it has none. Only for controls.
+    test : tuple
+        The test images (M, height, width, channels), or features, and their classes (M,) int64. Only for controls.
     model : tuple
         What `poolflow.training.of_pool.network_of` makes the last cycle's network of.
 
@@ -96,6 +98,11 @@ class Pool:
         elif need == "oracle":
             with store.read(self._dataset) as file:
                 value = self._candidates.classes_of(take(file["train/labels"], self._candidates.indices[self.order]))
+        elif need == "test":
+            with store.read(self._dataset) as file:
+                classes = self._candidates.classes_of(file["test/labels"][:])
+                rows = np.flatnonzero(classes >= 0)
+                value = take(inputs(file, "test"), rows), classes[rows]
         elif need not in self._needs:
             file = "model.pt" if need == "model" else f"{need}.h5"
             raise StageError(f"{self._plugin.__name__} needs {file}, which --needs does not name")

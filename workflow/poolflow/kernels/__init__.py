@@ -3,11 +3,15 @@
 What selects gives them rows in a random order (`poolflow.selection.Pool`), so that ties are drawn.
 """
 
+from poolflow.kernels.active_ft import active_ft
 from poolflow.kernels.allocation import quotas
 from poolflow.kernels.badge import badge
 from poolflow.kernels.bait import bait
 from poolflow.kernels.bald import bald, batch_bald, power_bald
+from poolflow.kernels.centres import nearest_to_centres
 from poolflow.kernels.coverage import max_herding, prob_cover, pure_delta
+from poolflow.kernels.dcom import dcom
+from poolflow.kernels.galaxy import galaxy
 from poolflow.kernels.kcenter import k_center_greedy
 from poolflow.kernels.scaling import unit
 from poolflow.kernels.typicality import typiclust
@@ -24,17 +28,21 @@ from poolflow.kernels.uncertainty import (
 )
 
 __all__ = [
+    "active_ft",
     "badge",
     "bait",
     "bald",
     "batch_bald",
+    "dcom",
     "entropy",
+    "galaxy",
     "k_center_greedy",
     "least_confidence",
     "margin",
     "max_herding",
     "mc_entropy",
     "mean_probs",
+    "nearest_to_centres",
     "power_bald",
     "prob_cover",
     "pure_delta",

@@ -67,19 +67,54 @@ def propagate(graph, labeled, labels, classes, alpha=0.99):
     labeled : (L,) int64
     labels : (L,) int64 in 0..classes - 1
     """
+    labels, size = np.asarray(labels), graph.shape[0]
+    labeled = _check.rows(labeled, size)
+    found, solve = np.zeros((size, classes)), solver(graph, alpha)
+    for label in np.unique(labels):
+        seeds = np.zeros(size)
+        seeds[labeled[labels == label]] = 1 / np.count_nonzero(labels == label)
+        found[:, label] = solve(seeds)
+    return found
+
+
+def solver(graph, alpha):
+    """Return a function from y to the solution of (I - alpha W) f = y, as far as 20 steps of conjugate gradients go."""
     from scipy.sparse.linalg import LinearOperator, cg
 
     if not 0 <= alpha < 1:
         raise InputError(f"alpha: found {alpha}, expected 0 or more and less than 1")
-    labels, size = np.asarray(labels), graph.shape[0]
-    labeled = _check.rows(labeled, size)
-    found = np.zeros((size, classes))
     system = LinearOperator(graph.shape, lambda values: values - alpha * (graph @ values), dtype=np.float64)
-    for label in np.unique(labels):
-        seeds = np.zeros(size)
-        seeds[labeled[labels == label]] = 1 / np.count_nonzero(labels == label)
-        found[:, label], _ = cg(system, seeds, rtol=TOLERANCE, atol=0.0, maxiter=STEPS)
-    return found
+    return lambda values: cg(system, values, rtol=TOLERANCE, atol=0.0, maxiter=STEPS)[0]
+
+
+def least_reached(graph, labeled, budget, alpha=0.99):
+    """Return, `budget` times, the row that the labelled rows and those returned before it reach least.
+
+    Simeoni et al. (2021), `jlp` of their code: f solves (I - alpha W) f = y with y = 1 on these rows, whatever their
+    classes; the row of the smallest f joins them. Of equal ones the lowest row.
+
+    Parameters
+    ----------
+    graph : (N, N) sparse, from `graph`
+    labeled : (L,) int64
+    budget : int
+
+    Returns
+    -------
+    rows : (budget,) int64
+    scores : (budget,) float64, minus f
+    """
+    size, solve = graph.shape[0], solver(graph, alpha)
+    labeled = _check.rows(labeled, size)
+    if not 1 <= budget <= size - len(labeled):
+        raise InputError(f"budget: found {budget}, expected 1 to {size - len(labeled)}, the number of unlabelled rows")
+    seeds, rows, scores = np.zeros(size), np.empty(budget, np.int64), np.empty(budget)
+    seeds[labeled] = 1
+    for turn in range(budget):
+        reached = np.where(seeds > 0, np.inf, solve(seeds))
+        rows[turn] = row = reached.argmin()
+        scores[turn], seeds[row] = -reached[row], 1
+    return rows, scores
 
 
 def pseudo_labels(spread):

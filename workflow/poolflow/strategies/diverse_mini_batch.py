@@ -7,8 +7,7 @@ Cost: one forward pass over the pool, then O(factor b^2 D) for each iteration of
 
 import numpy as np
 
-from poolflow.kernels import margin, top_k
-from poolflow.strategies._features import centres
+from poolflow.kernels import margin, nearest_to_centres, top_k
 
 NEEDS = ("probs", "features")
 BOUNDS = {"factor": ">= 1"}
@@ -19,5 +18,5 @@ def select(pool, budget, rng, factor: int = 10):
     count = min(factor * budget, len(pool.unlabeled))
     rows, uncertainty = top_k(margin(pool.probs), count, rows=pool.unlabeled)
     weights = np.maximum(uncertainty, 1e-9)
-    places, distances = centres(pool.features[rows], budget, rng, weights)
+    places, distances = nearest_to_centres(pool.features[rows], budget, rng, weights)
     return rows[places], -distances

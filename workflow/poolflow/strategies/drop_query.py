@@ -9,7 +9,7 @@ Score: minus the distance to the centre. Cost: T passes with dropout, then O(N b
 
 import numpy as np
 
-from poolflow.strategies._features import centres
+from poolflow.kernels import nearest_to_centres
 
 NEEDS = ("probs", "features", "mc_probs")
 BOUNDS = {"passes": ">= 1"}
@@ -21,5 +21,5 @@ def select(pool, budget, rng, passes: int = 3):
     changed = (votes != pool.probs[pool.unlabeled].argmax(axis=1)[:, None]).mean(axis=1)
     order = np.argsort(-changed, kind="stable")
     rows = pool.unlabeled[order[: max(budget, (changed >= 0.5).sum())]]
-    places, distances = centres(pool.features[rows], budget, rng)
+    places, distances = nearest_to_centres(pool.features[rows], budget, rng)
     return rows[places], -distances

@@ -5,12 +5,12 @@ simple baseline for low-budget active learning" (Pourahmadi, Nooralinejad & Pirs
 features. Cost: one forward pass over the pool, then O(N b D) for each iteration of k-means.
 """
 
-from poolflow.strategies._features import centres
+from poolflow.kernels import nearest_to_centres
 
 NEEDS = ("features",)
 
 
 def select(pool, budget, rng):
     """Return one unlabelled row for each cluster, the nearest to its centre first."""
-    places, distances = centres(pool.features[pool.unlabeled], budget, rng)
+    places, distances = nearest_to_centres(pool.features[pool.unlabeled], budget, rng)
     return pool.unlabeled[places], -distances

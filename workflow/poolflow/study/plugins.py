@@ -27,7 +27,7 @@ KINDS = {
 # What a pretext task may make for every image of the pool.
 GIVES = {"features", "scores", "clusters"}
 # What a plugin may name in NEEDS beside what tasks or networks give: any, an initial pool, a strategy.
-DATA, ORACLE, ANSWERS = {"images", "given"}, {"oracle"}, {"labels", "model"}
+DATA, ORACLE, ANSWERS = {"images", "given"}, {"oracle", "test"}, {"labels", "model"}
 # What a table or a figure may name in NEEDS beside tables.
 TYPES = {"int": (int,), "float": (int, float), "str": (str,), "bool": (bool,), "list": (list,), "None": (type(None),)}
 

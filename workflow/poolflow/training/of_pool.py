@@ -33,3 +33,9 @@ def last_layer(network, normalise, images):
         features.append(found.float().cpu().numpy())
         probs.append(network.head(found).softmax(dim=1).float().cpu().numpy())
     return np.concatenate(features), np.concatenate(probs)
+
+
+def head_of(network):
+    """Return the weights (C, D) and biases (C,) of a network's last layer, float64."""
+    last = [module for module in network.head.modules() if isinstance(module, torch.nn.Linear)][-1]
+    return last.weight.detach().double().cpu().numpy(), last.bias.detach().double().cpu().numpy()

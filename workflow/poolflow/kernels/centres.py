@@ -1,14 +1,28 @@
-"""What several strategies do with features: cluster them and take what is central."""
+"""The centres of k-means clusters, and the rows nearest to them."""
 
 import numpy as np
-from sklearn.cluster import KMeans
 
 
-def centres(features, count, rng, weights=None):
+def nearest_to_centres(features, count, rng, weights=None):
     """Return the row nearest to the centre of each of `count` k-means clusters, and its distance, the nearest first.
 
-    Where rows coincide there may be fewer clusters: then the rows nearest to their centre fill up what is lacking.
+    scikit-learn's k-means, one start. Where rows coincide there may be fewer clusters: then the rows nearest to their
+    centre fill up what is lacking.
+
+    Parameters
+    ----------
+    features : (N, D) float
+    count : int
+    rng : numpy.random.Generator
+    weights : (N,) float, optional
+
+    Returns
+    -------
+    rows : (count,) int64
+    distances : (count,) float
     """
+    from sklearn.cluster import KMeans
+
     kmeans = KMeans(count, n_init=1, random_state=int(rng.integers(2**31)))
     distances = kmeans.fit_transform(features, sample_weight=weights)
     distances = distances[np.arange(len(features)), kmeans.labels_]
