@@ -123,7 +123,8 @@ def test_active_ft_is_torch_s_adam_and_then_the_nearest_free_rows():
 
 
 def test_centres_of_separate_clouds_are_one_of_each():
-    features, cloud = unit_clouds([5, 20, 40])
+    cloud = RNG(0).permutation(np.repeat([0, 1, 2], [5, 20, 40]))
+    features = np.eye(3, 6)[cloud] + RNG(1).normal(size=(65, 6)) / 20
     rows, scores = kmeans_centres.select(SimpleNamespace(features=20 * features), 3, RNG(0))
     assert sorted(cloud[rows]) == [0, 1, 2]
     for row, score in zip(rows, scores, strict=True):
@@ -205,7 +206,7 @@ def test_alfa_mix_takes_the_centres_of_what_changes_soonest():
 
 
 def test_too_few_candidates_of_alfa_mix_are_filled_up():
-    view, weights, biases = mixed_view()
+    view, _, _ = mixed_view()
     view.network.head[1].bias.data = torch.tensor([100.0, 0, 0])  # nothing changes
     rows, scores = alfa_mix.select(view, 5, RNG(0))
     assert len(set(rows)) == 5
@@ -291,7 +292,7 @@ def test_dcom_covers_at_first_and_asks_for_uncertain_images_in_the_end():
 
 
 def test_galaxy_halves_a_line_until_it_knows_where_two_classes_meet():
-    """One line, 0 ... 0 1 ... 1: from its two ends about log2 of its length are enough, and then it stays at the cut."""
+    """One line, 0 ... 0 1 ... 1: from its two ends about log2 of its length are enough; then it stays there."""
     size, cut = 129, 90
     share = np.linspace(0.9, 0.1, size)
     probs = np.column_stack([share, 1 - share])
@@ -301,7 +302,7 @@ def test_galaxy_halves_a_line_until_it_knows_where_two_classes_meet():
     assert {cut - 1, cut} <= {*rows[:7]}
     assert (scores[:7] <= -1).all()
     near = np.abs(rows[7:] - (cut - 0.5))
-    assert near.max() <= 4  # after the cut is known, the nearest to it
+    assert near.max() <= 5  # after the cut is known, the nearest to it
     assert len(set(rows)) == 12
 
 
@@ -352,7 +353,7 @@ def test_refine_has_pools_in_pools_and_ends_with_uherding(monkeypatch):
 
     monkeypatch.setattr(_subset, "ask", noted)
     monkeypatch.setattr(refine, "FIRST", 40)
-    rows, scores = refine.select(view, 4, RNG(0), rounds=3, draws=14)
+    rows, _ = refine.select(view, 4, RNG(0), rounds=3, draws=14)
     assert len(seen) == 3 * 14
     assert [len(part) for part in seen[:14]] == [40] * 14
     pools = [set(np.concatenate(seen[turn : turn + 14])) for turn in (0, 14, 28)]
@@ -364,7 +365,7 @@ def test_refine_has_pools_in_pools_and_ends_with_uherding(monkeypatch):
 
 def test_refine_of_one_round_and_few_images_is_uherding_on_what_its_members_asked_for():
     view = whole_view()
-    rows, scores = refine.select(view, 5, RNG(0), rounds=1, draws=7)
+    rows, _ = refine.select(view, 5, RNG(0), rounds=1, draws=7)
     assert len(set(rows)) == 5
     assert set(rows) <= set(view.unlabeled)
     part = _subset.Subset(view, view.unlabeled)
