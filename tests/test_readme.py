@@ -33,9 +33,13 @@ def test_the_plugins_run(tmp_path):
 def test_the_studies_are_valid():
     blocks = [yaml.safe_load(text) for language, text in BLOCKS if language == "yaml"]
     studies = {study["study"]: study for study in blocks}
-    assert list(studies) == ["my-study", "settings", "cells-first", "cells-next"]
+    assert list(studies) == ["my-study", "settings", "pretrained", "cells-first", "cells-next"]
     assert check(studies["my-study"])["learners"]["wide"]["training"]["epochs"] == 60
     assert check(studies["settings"])["datasets"]["mirrored"]["pool"]["validation"] == 0.2
+    assert check(studies["pretrained"])["learners"]["probe"]["features"] == "dino"
+    page = (ROOT / "docs/pretrained.md").read_text()
+    (text,) = re.findall(r"```yaml\n(.*?)```", page, flags=re.DOTALL)
+    assert check(yaml.safe_load(text))["strategies"]["herding"]["pretext"] == "net"
     parameters = {"path": "cells", "size": 64, "classes": ["healthy", "ill"]}
     assert check(studies["cells-first"])["datasets"]["cells"]["parameters"] == parameters
     assert check(studies["cells-next"])["datasets"]["cells"]["parameters"] == parameters | {"test_fraction": 0}

@@ -108,6 +108,23 @@ def test_cluster_margin_takes_turns_the_small_clusters_first():
     assert sorted(rows) == [27, 28, 29]
 
 
+def test_a_member_of_cluster_margin_may_be_a_random_one():
+    features, cloud = clouds([5, 20, 40])
+    pool = view(probs=random_probs(65), features=features)
+    chosen = {tuple(picks("cluster_margin", pool, 3, seed, factor=21, member="random")[0]) for seed in range(40)}
+    assert {tuple(cloud[list(rows)]) for rows in chosen} == {(0, 1, 2)}
+    assert {rows[0] for rows in chosen} == set(np.flatnonzero(cloud == 0))
+    # Of as many candidates as are asked for, all: those of the smallest margin.
+    rows, _ = picks("cluster_margin", pool, 6, factor=1, member="random")
+    assert set(rows) == set(picks("margin", pool, 6)[0])
+
+
+def test_the_divergence_of_cdal_is_the_published_number():
+    probs = np.array([[0.9, 0.1], [0.1, 0.9], [0.9, 0.1]])
+    _, scores = picks("cdal", view([0], probs=probs), 2)
+    np.testing.assert_allclose(scores, [0.8 * np.log(9), 0], atol=1e-9)
+
+
 def test_drop_query_clusters_the_images_whose_class_changes():
     features, cloud = clouds([20, 20, 20])
     probs = np.tile([0.8, 0.1, 0.1], (60, 1)).astype(np.float32)
