@@ -3,8 +3,8 @@
     python benchmarks/emoc.py [N]
 
 A LeNet on N images (default 10,000) of 28 x 28 pixels, on one thread: one forward and backward pass over all of them in
-batches of 64; the scores of all of them by the parameters of the last layer (closed form, 1,000 references); and, of 100
-images, by all parameters (forward mode, 100 references), extrapolated to N.
+batches of 64; the scores of all of them by the parameters of the last layer (closed form, 1,000 references); and, from
+100 images, by all parameters (forward mode, 100 references).
 """
 
 import sys
