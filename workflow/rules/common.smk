@@ -124,9 +124,7 @@ def one_of(names):
 # Cycle 0: an initial pool, with `+<variant>` where a strategy needs such networks. The cycles after it: an initial pool
 # and a strategy.
 POOLS = chains.initial_pools(STUDY)
-CHAIN = (
-    f"({one_of(POOLS)})([+]({one_of(plugins.names('variants'))})|/({one_of(STUDY['strategies'])}))?"
-)
+CHAIN = f"({one_of(POOLS)})([+]({one_of(plugins.names('variants'))})|/({one_of(STUDY['strategies'])}))?"
 
 
 wildcard_constraints:
