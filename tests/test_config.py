@@ -217,6 +217,11 @@ MISTAKES = {
         "learners.a: small_cnn takes images, but digits holds features",
         "",
     ),
+    "a strategy that takes images, of features": (
+        {"learners": {"a": {"network": "mlp", "features": "pretrained"}}, "strategies": ["vaal"]},
+        "strategies.vaal: vaal takes images, but it learns from features of pretrained",
+        "",
+    ),
     "features beside a start": (
         {"learners": {"a": {"network": "mlp", "features": "pretrained", "start": "simclr"}}},
         "learners.a.features: found pretrained beside start: simclr; write one of the two",

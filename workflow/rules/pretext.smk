@@ -57,6 +57,7 @@ rule embed:
     log:
         "<logs>/{dataset}/pretext/{task}/embed.log",
         cost="<benchmarks>/{dataset}/pretext/{task}/embed.tsv",
+    cache: CACHED
     conda:
         "../../envs/training.yaml"
     threads: STUDY["threads"]
@@ -65,12 +66,13 @@ rule embed:
         runtime=lambda w, attempt: attempt * 720,
         gpu=gpu(STUDY["device"]),
     params:
+        name="{dataset}/pretext/{task}",
         code=lambda w: settings.pretext_code(STUDY, "embed", w.task),
         cfg=lambda w: settings.embedding(STUDY, w.task),
     message:
         "images of {wildcards.dataset} as features of {wildcards.task} (log: {log[0]})"
     shell:
-        "python -m poolflow embed --name {wildcards.dataset}/pretext/{wildcards.task} --config {params.cfg:q}"
+        "python -m poolflow embed --name {params.name} --config {params.cfg:q}"
         " --code {params.code} --dataset {input.dataset} --model {input.model} --out {output} --cost {log.cost}"
         " 2> {log[0]}"
 

@@ -26,6 +26,7 @@ from poolflow.kernels import top_k
 from poolflow.training import networks
 from poolflow.training.device import device as device_of
 
+INPUTS = ("images",)
 NEEDS = ("images",)
 HIDDEN = 512  # units of the discriminator
 BOUNDS = {

@@ -90,6 +90,10 @@ def check_training(study, problems):
             check_network(f"learners.{learner}", entry["network"], name, data, problems)
             if data.get("KIND", "images") not in entry["facts"].get("INPUTS", ("images", "features")):
                 problems.append(f"learners.{learner}: {entry['plugin']} takes images, but {source(entry, name)}")
+            for strategy, of in study["strategies"].items():
+                if data.get("KIND", "images") not in of["facts"].get("INPUTS", ("images", "features")):
+                    line = f"strategies.{strategy}: {of['plugin']} takes images, but {source(entry, name)}"
+                    problems += [line] if line not in problems else []
             if data.get("KIND") == "features" and augmented:
                 problems.append(f"{where}.{augmented[0]}: augmentation needs images, but {source(entry, name)}")
             if training["best_epoch"] and not dataset["pool"]["validation"]:
