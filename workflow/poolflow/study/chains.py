@@ -162,11 +162,16 @@ def learners(study, pseudo_labels):
     return [n for n, entry in study["learners"].items() if bool(entry["facts"].get("PSEUDO_LABELS")) == pseudo_labels]
 
 
+def own_files(entry):
+    """Return the parameters of a data set or a pretext task that are paths of the user's own."""
+    return [key for key in entry["facts"].get("LOCAL", ()) if entry["parameters"].get(key) not in (None, FETCH)]
+
+
 def published(study, key, name):
     """Return the file that says that the published files of a data set, or a pretext task, are there.
 
     None for one that has no such files, or for which the user gives others.
     """
     entry = study[key][name]
-    fetched = plugins.defines(key, entry["plugin"], "files") and entry["parameters"].get("weights", FETCH) == FETCH
+    fetched = plugins.defines(key, entry["plugin"], "files") and not own_files(entry)
     return [f"<results>/{'pretext/' if key == 'pretext' else ''}{name}/source.json"] if fetched else []

@@ -122,21 +122,18 @@ def weights(study, task, remote=False):
         When it is not there.
     """
     entry = study["pretext"][task]
-    seen = [fingerprint(study, task, key, remote, "pretext") for key in own_files(entry)]
-    parameters = {key: value for key, value in _of("pretext", entry, "weights").items() if key not in own_files(entry)}
+    seen = [fingerprint(study, task, key, remote, "pretext") for key in chains.own_files(entry)]
+    parameters = {
+        key: value for key, value in _of("pretext", entry, "weights").items() if key not in chains.own_files(entry)
+    }
     return block(task=entry["plugin"], parameters=parameters, files=seen)
-
-
-def own_files(entry):
-    """Return the parameters of a pretext task that are paths of the user's own."""
-    fetched = (None, chains.FETCH)
-    return [key for key in entry["facts"].get("LOCAL", ()) if entry["parameters"].get(key) not in fetched]
 
 
 def own_paths(study):
     """Return the paths of the user's own files that pretext tasks name, as JSON: {task: {parameter: path}}."""
     found = {
-        name: {key: entry["parameters"][key] for key in own_files(entry)} for name, entry in study["pretext"].items()
+        name: {key: entry["parameters"][key] for key in chains.own_files(entry)}
+        for name, entry in study["pretext"].items()
     }
     return json.dumps({name: paths for name, paths in found.items() if paths})
 
