@@ -12,9 +12,10 @@ from torch import nn
 
 from poolflow.initial_pools import kmeans_centres
 from poolflow.job import StageError
-from poolflow.kernels import active_ft, dcom, galaxy, margin, propagation, unit
+from poolflow.kernels import active_ft, dcom, direct, galaxy, margin, propagation, unit
 from poolflow.kernels.active_ft import loss_and_gradient
 from poolflow.kernels.dcom import competence, radius
+from poolflow.kernels.direct import accuracies, around, ends
 from poolflow.kernels.errors import InputError
 from poolflow.strategies import _subset, alfa_mix, boss, jlp, refine, uherding
 
@@ -329,6 +330,92 @@ def test_galaxy_asks_for_different_unlabelled_rows(seed, classes):
     rows, scores = galaxy(probs, labeled, truth[labeled], truth, 30 - len(labeled), rng)
     assert sorted(rows) == np.setdiff1d(np.arange(30), labeled).tolist()
     assert np.isfinite(scores).all()
+
+
+# DIRECT
+
+
+def test_the_accuracy_of_a_threshold_is_what_it_gets_right_less_what_it_gets_wrong():
+    votes = np.array([1, 0, 1, -1, 1, 0, -1, -1])
+    expected = [votes[:place].sum() - votes[place:].sum() for place in range(9)]
+    assert accuracies(votes).tolist() == expected
+    # Without wrong labels the best threshold separates them.
+    clean = np.repeat([1, 0, -1], [3, 2, 4])
+    assert accuracies(clean).argmax() == 3
+    assert accuracies(clean)[3:6].tolist() == [7, 7, 7]
+
+
+def test_the_ends_of_a_line_are_the_last_sure_label_from_each_side():
+    assert ends(np.array([1, 0, 1, 0, -1, 1, 0, -1, -1])) == (2, 7)
+    assert ends(np.array([0, 0, 0])) == (0, 2)
+    assert ends(np.array([0, 1, 0])) == (1, 2)
+    assert ends(np.array([-1, 0, 1])) == (0, 2)
+
+
+def test_around_a_threshold_left_and_right_take_turns():
+    line, known = np.arange(10), np.full(10, -2)
+    known[[4, 5, 7]] = 0
+    assert around(line, 5, known).tolist() == [3, 6, 2, 8, 1, 9, 0]
+    assert around(line, 0, known).tolist() == [0, 1, 2, 3, 6, 8, 9]
+
+
+def test_direct_narrows_down_a_threshold_and_asks_on_both_sides():
+    """500 rows of class 0 and then 100 of class 1, a tenth of their labels wrong."""
+    rng = RNG(0)
+    share = np.linspace(0.95, 0.05, 600)
+    probs = np.column_stack([share, 1 - share])
+    truth = (np.arange(600) >= 500).astype(int)
+    noisy = np.where(rng.random(600) < 0.1, 1 - truth, truth)
+    labeled = np.array([0, 1, 2, 597, 598, 599])
+    rows, scores = direct(probs, labeled, truth[labeled], noisy, 200, RNG(1), parallel=10, least=60)
+    assert len(set(rows)) == 200
+    assert not set(rows) & set(labeled)
+    assert scores.tolist() == (-np.arange(200.0)).tolist()
+    near = rows[100:]  # two classes with 50 rows each have narrowed it down before
+    assert (np.abs(near - 499.5) < 110).mean() > 0.9
+    assert abs((near < 500).mean() - 0.5) < 0.2
+    # The first round is drawn between the ends, which are the labelled rows; later ones lie closer.
+    assert np.abs(rows[40:50] - 499.5).mean() < np.abs(rows[:10] - 499.5).mean()
+
+
+def test_half_of_the_budget_is_for_the_rarest_classes():
+    rng = RNG(0)
+    probs, truth = rng.dirichlet(np.ones(4), 400), np.repeat([0, 1, 2, 3], [200, 150, 40, 10])
+    labeled = np.concatenate([np.flatnonzero(truth == c)[: 8 - 2 * c] for c in range(4)])
+    asked = []
+    narrow = direct.__globals__["narrow"]
+    with pytest.MonkeyPatch.context() as patch:
+        noted = lambda line, label, *rest: asked.append((label, rest[2])) or narrow(line, label, *rest)  # noqa: E731
+        patch.setitem(direct.__globals__, "narrow", noted)
+        direct(probs, labeled, truth[labeled], truth, 40, RNG(0))
+        assert asked == [(0, 5), (1, 5), (2, 5), (3, 5)]  # 40 / 4 / 2
+        asked.clear()
+        direct(probs, labeled, truth[labeled], truth, 40, RNG(0), least=5)
+        assert asked == [(0, 5), (1, 5), (2, 5), (3, 5)]
+        asked.clear()
+        direct(probs, labeled, truth[labeled], truth, 40, RNG(0), least=4)
+        assert len(asked) == 4
+        asked.clear()
+        direct(probs, labeled, truth[labeled], truth, 100, RNG(0), least=12)
+        assert asked == [(0, 12), (1, 12), (2, 12), (3, 12)]
+        asked.clear()
+        direct(probs, labeled, truth[labeled], truth, 200, RNG(0), least=25)
+        assert len(asked) == 4
+        asked.clear()
+        direct(probs, labeled, truth[labeled], truth, 240, RNG(0), least=30)
+        assert {label for label, _ in asked} == {0, 1, 2, 3}
+
+
+@settings(max_examples=20, deadline=None)
+@given(st.integers(0, 2**32 - 1), st.integers(2, 5))
+def test_direct_asks_for_different_unlabelled_rows(seed, classes):
+    rng = RNG(seed)
+    probs, truth = rng.dirichlet(np.ones(classes), 30), rng.integers(-1, classes, 30)
+    labeled = rng.permutation(30)[: rng.integers(0, 6)]
+    budget = int(rng.integers(1, 31 - len(labeled)))
+    rows, _ = direct(probs, labeled, truth[labeled], truth, budget, rng, parallel=3)
+    assert len(set(rows)) == budget
+    assert not set(rows) & set(labeled)
 
 
 # Refine and BoSS

@@ -11,6 +11,7 @@ from poolflow.kernels.bald import bald, batch_bald, power_bald
 from poolflow.kernels.centres import nearest_to_centres
 from poolflow.kernels.coverage import max_herding, prob_cover, pure_delta
 from poolflow.kernels.dcom import dcom
+from poolflow.kernels.direct import direct
 from poolflow.kernels.galaxy import galaxy
 from poolflow.kernels.kcenter import k_center_greedy
 from poolflow.kernels.scaling import unit
@@ -34,6 +35,7 @@ __all__ = [
     "bald",
     "batch_bald",
     "dcom",
+    "direct",
     "entropy",
     "galaxy",
     "k_center_greedy",

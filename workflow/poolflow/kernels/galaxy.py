@@ -32,8 +32,7 @@ def galaxy(probs, labeled, labels, oracle, budget, rng):
     O(C N log N + budget N) time, O(C N) memory.
     """
     count, classes = probs.shape
-    highest = probs.max(axis=1).astype(np.float64)
-    lines = np.argsort(-(probs.T - highest + 1e-8 * highest), axis=1, kind="stable")
+    lines = lines_of(probs)
     known = np.full(count, -2)  # not labelled; -1 is a label that is none of the classes
     known[labeled] = labels
     rows, scores = np.empty(budget, np.int64), np.empty(budget)
@@ -43,6 +42,12 @@ def galaxy(probs, labeled, labels, oracle, budget, rng):
         rows[turn] = lines[label][place]
         known[rows[turn]] = oracle[rows[turn]]
     return rows, scores
+
+
+def lines_of(probs):
+    """Return the rows in the order of each class's line, (C, N) int64."""
+    highest = probs.max(axis=1).astype(np.float64)
+    return np.argsort(-(probs.T - highest + 1e-8 * highest), axis=1, kind="stable")
 
 
 def next_on_line(known, label, rng):
