@@ -72,7 +72,9 @@ def write(folder, values, classes=3, labels=None):
     labels = np.arange(SIZE) * classes // SIZE if labels is None else labels
     images = np.full((SIZE, 8, 8, 1), 9, np.uint8)
     moments = {"mean": np.array([0.5]), "std": np.array([0.25])}
-    write_h5(folder / "dataset.h5", moments, train__images=images, train__labels=labels)
+    parts = {"train__images": images, "train__labels": labels}
+    parts |= {"test__images": images[:6], "test__labels": np.arange(6) % classes}
+    write_h5(folder / "dataset.h5", moments, **parts)
     write_pool(folder / "pool.h5", np.arange(SIZE), class_ids=np.arange(classes))
     with h5py.File(folder / "pool.h5", "a") as file:
         file["given"][:] = True
@@ -126,7 +128,8 @@ REFUSED = {
 } | {
     ("no answers", name): "budget: found 6, expected at most the 0 images with a known class"
     for kind, name in SELECTING
-    if kind == "strategies" and "oracle" in NEEDS[kind, name]
+    # The others take an image without an answer for one that is not of the class.
+    if kind == "strategies" and "oracle" in NEEDS[kind, name] and name not in ("galaxy", "direct")
 }
 
 

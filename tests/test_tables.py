@@ -5,11 +5,10 @@ import numpy as np
 import pytest
 from helpers import images
 
-from poolflow.data import store
+from poolflow.data import content, store
 from poolflow.datasets import _tables as tables
 from poolflow.datasets import arrays
 from poolflow.job import StageError
-from poolflow.stages import dataset
 
 pytestmark = pytest.mark.usefixtures("no_network")
 RNG = np.random.default_rng(0)
@@ -45,7 +44,7 @@ def test_arrays_with_a_test_set(make_dataset, tmp_path, suffix, separator):
 @pytest.mark.parametrize("suffix", [".npz", ".h5"])
 def test_arrays_are_split_with_their_labels(make_dataset, tmp_path, suffix, monkeypatch):
     monkeypatch.setattr(store, "CHUNK", 100)
-    monkeypatch.setattr(dataset, "BLOCK", 1)
+    monkeypatch.setattr(content, "BLOCK", 1)
     names = np.array(["owl", "", "ape", "elk"])[np.arange(40) % 4]
     table(tmp_path / f"root/own{suffix}", {"images": OWN, "labels": names})
     found = make_dataset("arrays", path=f"own{suffix}")
@@ -156,7 +155,7 @@ def test_a_broken_table_is_named(make_dataset, tmp_path, name, suffix):
 @pytest.mark.parametrize("parted", [True, False])
 def test_features_keep_their_rows_and_labels(make_dataset, tmp_path, monkeypatch, parted):
     monkeypatch.setattr(store, "CHUNK", 4 * 6 * 5)
-    monkeypatch.setattr(dataset, "BLOCK", 2)
+    monkeypatch.setattr(content, "BLOCK", 2)
     values = RNG.normal(3, 2, (90, 6))
     labels = np.arange(90) % 3 - 1
     arrays = {"features": values, "labels": labels}

@@ -41,7 +41,7 @@ def active_ft(features, size, rng, iterations=300, learning_rate=1e-3, temperatu
         second += (1 - BETAS[1]) * (gradient**2 - second)
         scale = np.sqrt(second / (1 - BETAS[1] ** step)) + EPSILON
         points -= learning_rate * first / (1 - BETAS[0] ** step) / scale
-    points /= np.linalg.norm(points, axis=1, keepdims=True)
+    points /= lengths_of(points)
     rows, scores, free = np.empty(size, np.int64), np.empty(size), np.ones(len(features), bool)
     for turn, point in enumerate(points):
         cosines = np.where(free, features @ point.astype(features.dtype), -np.inf)
@@ -50,9 +50,15 @@ def active_ft(features, size, rng, iterations=300, learning_rate=1e-3, temperatu
     return rows, scores
 
 
+def lengths_of(points):
+    """Return the length of each point, (B, 1); 1 for a point of zeros, which stays one."""
+    lengths = np.linalg.norm(points, axis=1, keepdims=True)
+    return np.where(lengths > 0, lengths, 1)
+
+
 def loss_and_gradient(features, points, temperature):
     """Return the loss, and its gradient with respect to points that are scaled to length 1, (B, D) float64."""
-    lengths = np.linalg.norm(points, axis=1, keepdims=True)
+    lengths = lengths_of(points)
     unit = points / lengths
     apart = np.exp(unit @ unit.T / temperature)
     sums = apart.sum(axis=0)

@@ -31,8 +31,7 @@ def direct(probs, labeled, labels, oracle, budget, rng, parallel=20, least=60):
 
     Returns
     -------
-    rows : (budget,) int64
-    scores : (budget,) float64, minus the rank in which a row was chosen
+    (budget,) int64, in the order chosen
     """
     count, classes = probs.shape
     lines, known, chosen = lines_of(probs), np.full(count, -2), []  # -2: not labelled; -1: none of the classes
@@ -53,7 +52,7 @@ def direct(probs, labeled, labels, oracle, budget, rng, parallel=20, least=60):
         asked = left * (turn + 1) // classes - left * turn // classes
         take(around(lines[label], place, known)[:asked])
     take(rng.permutation(np.flatnonzero(known == -2))[: budget - len(chosen)])
-    return np.array(chosen), -np.arange(budget, dtype=np.float64)
+    return np.array(chosen)
 
 
 def signs(known, label):
