@@ -135,7 +135,7 @@ REFUSED = {
 
 @pytest.mark.parametrize(("case", "kind", "name"), PAIRS, ids=["-".join(pair) for pair in PAIRS])
 @pytest.mark.filterwarnings("ignore:Number of distinct clusters", "error::RuntimeWarning")
-# BLAS may raise the flag for the padding of a small matrix, of which nothing is kept; `select` finds what is not finite.
+# BLAS may raise the flag for the padding of a small matrix, of which nothing is kept; `select` looks at the scores.
 @pytest.mark.filterwarnings("ignore:invalid value encountered in matmul")
 def test_a_hard_pool_gives_a_selection_or_one_line(tmp_path, case, kind, name):
     make, facts, _ = CASES[case]
